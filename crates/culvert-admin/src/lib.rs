@@ -1,0 +1,1 @@
+//! The administration protocol of the Unix socket: requests, answers and a client.

@@ -1,0 +1,1 @@
+//! Login backends: the local users file and external commands.

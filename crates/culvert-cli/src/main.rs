@@ -1,0 +1,3 @@
+//! The Culvert command line.
+
+fn main() {}

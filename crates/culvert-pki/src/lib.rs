@@ -1,0 +1,1 @@
+//! Certificate authority operations and client profiles.

@@ -1,0 +1,1 @@
+//! Authorization rules compiled for the packet path: default deny, longest prefix.

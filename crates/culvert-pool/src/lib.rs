@@ -1,0 +1,1 @@
+//! Client address pool: IPv4 and IPv6 allocation in constant time, sticky and static addresses.

@@ -1,0 +1,1 @@
+//! UDP and TCP packet transport: batched datagram sockets and framed TCP connections.

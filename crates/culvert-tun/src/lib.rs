@@ -1,0 +1,1 @@
+//! TUN bridge: multi-queue TUN device, addresses, routes and NAT.

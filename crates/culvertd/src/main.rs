@@ -1,0 +1,3 @@
+//! The Culvert daemon.
+
+fn main() {}

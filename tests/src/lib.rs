@@ -1,0 +1,1 @@
+//! Interoperability tests against the stock `openvpn` client in network namespaces.
