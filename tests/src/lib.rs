@@ -1,1 +1,16 @@
-//! Interoperability tests against the stock `openvpn` client in network namespaces.
+//! Test bench for interoperability: real `openvpn` clients and a real `culvertd` in network namespaces.
+//!
+//! A [`Lab`] is one machine room: a server namespace, a host behind it, and any number of client namespaces.
+//! Nothing here leaves the namespaces a lab makes itself, and dropping the lab removes them.
+
+pub mod lab;
+pub mod netns;
+pub mod openvpn;
+pub mod pki;
+pub mod process;
+pub mod relay;
+pub mod traffic;
+
+pub use lab::Lab;
+pub use openvpn::{OpenVpn, Profile};
+pub use pki::Pki;

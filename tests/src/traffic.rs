@@ -1,0 +1,297 @@
+//! Real traffic between a client machine and the host: bulk transfers with verified hashes, and a ping series.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use ring::digest;
+
+use crate::netns::Netns;
+
+/// The TCP port of [`BulkServer`].
+pub const BULK_PORT: u16 = 5001;
+/// The UDP port of [`EchoServer`].
+pub const ECHO_PORT: u16 = 5002;
+/// The size of a matrix transfer, each way.
+pub const TRANSFER: u64 = 20_000_000;
+
+const STALL: Duration = Duration::from_secs(60);
+
+/// Pseudo-random bytes that depend on a seed: both ends can make and check them without a file.
+#[derive(Clone, Debug)]
+struct Pattern(u64);
+
+impl Pattern {
+    fn fill(&mut self, out: &mut [u8]) {
+        for chunk in out.chunks_mut(8) {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            let word = self.0.to_le_bytes();
+            chunk.copy_from_slice(&word[..chunk.len()]);
+        }
+    }
+}
+
+fn send_pattern(stream: &mut TcpStream, seed: u64, length: u64) -> Result<()> {
+    let mut pattern = Pattern(seed | 1);
+    let mut hash = digest::Context::new(&digest::SHA256);
+    let mut buffer = vec![0; 64 * 1024];
+    let mut left = length;
+    while left > 0 {
+        let n = usize::try_from(left.min(buffer.len() as u64))?;
+        pattern.fill(&mut buffer[..n]);
+        hash.update(&buffer[..n]);
+        stream.write_all(&buffer[..n])?;
+        left -= n as u64;
+    }
+    stream.write_all(hash.finish().as_ref())?;
+    Ok(())
+}
+
+fn receive_pattern(stream: &mut TcpStream, length: u64) -> Result<()> {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    let mut buffer = vec![0; 64 * 1024];
+    let mut left = length;
+    while left > 0 {
+        let n = usize::try_from(left.min(buffer.len() as u64))?;
+        let n = stream
+            .read(&mut buffer[..n])
+            .context("Failed to read from the transfer")?;
+        ensure!(n > 0, "the transfer ended {left} bytes early");
+        hash.update(&buffer[..n]);
+        left -= n as u64;
+    }
+    let mut sent = [0; 32];
+    stream.read_exact(&mut sent)?;
+    ensure!(hash.finish().as_ref() == sent, "the transfer arrived damaged");
+    Ok(())
+}
+
+fn serve_one(mut stream: TcpStream) -> Result<()> {
+    stream.set_read_timeout(Some(STALL))?;
+    stream.set_write_timeout(Some(STALL))?;
+    let mut length = [0; 8];
+    stream.read_exact(&mut length)?;
+    let length = u64::from_be_bytes(length);
+    receive_pattern(&mut stream, length)?;
+    send_pattern(&mut stream, length ^ 0x5eed, length)
+}
+
+/// A thread with a stop flag, ended when dropped.
+#[derive(Debug)]
+struct Stoppable {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Stoppable {
+    fn spawn(ns: &Netns, work: impl FnOnce(Arc<AtomicBool>) -> Result<()> + Send + 'static) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        let thread = Some(ns.spawn(move || work(flag))?);
+        Ok(Self { stop, thread })
+    }
+}
+
+impl Drop for Stoppable {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+/// Answers bulk transfers on the host, on every address.
+#[derive(Debug)]
+pub struct BulkServer {
+    _thread: Stoppable,
+}
+
+impl BulkServer {
+    /// Starts listening in a namespace.
+    ///
+    /// # Errors
+    /// Fails when the port is taken.
+    pub fn start(ns: &Netns) -> Result<Self> {
+        let listener = ns.enter(|| Ok(TcpListener::bind(("::", BULK_PORT))?))?;
+        listener.set_nonblocking(true)?;
+        let thread = Stoppable::spawn(ns, move |stop| {
+            while !stop.load(Ordering::Relaxed) {
+                match listener.accept() {
+                    Ok((stream, _)) => {
+                        stream.set_nonblocking(false)?;
+                        // A failed transfer shows at the client's end, where the test looks.
+                        std::thread::spawn(move || serve_one(stream));
+                    }
+                    Err(_) => std::thread::sleep(Duration::from_millis(5)),
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Self { _thread: thread })
+    }
+}
+
+/// Sends `length` bytes from a namespace to the host and receives as many, both hashed.
+///
+/// # Errors
+/// Fails when the connection does, stalls for a minute, or the data arrive damaged.
+pub fn transfer(ns: &Netns, host: IpAddr, length: u64) -> Result<Duration> {
+    ns.enter(move || transfer_here(host, length))
+}
+
+/// Like [`transfer`], in the background.
+///
+/// # Errors
+/// Fails when the namespace doesn't exist.
+pub fn spawn_transfer(ns: &Netns, host: IpAddr, length: u64) -> Result<JoinHandle<Result<Duration>>> {
+    ns.spawn(move || transfer_here(host, length))
+}
+
+fn transfer_here(host: IpAddr, length: u64) -> Result<Duration> {
+    let start = Instant::now();
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(host, BULK_PORT), Duration::from_secs(15))
+        .context("Failed to reach the host through the tunnel")?;
+    stream.set_read_timeout(Some(STALL))?;
+    stream.set_write_timeout(Some(STALL))?;
+    stream.write_all(&length.to_be_bytes())?;
+    send_pattern(&mut stream, length, length)?;
+    receive_pattern(&mut stream, length)?;
+    Ok(start.elapsed())
+}
+
+/// Echoes UDP datagrams on the host.
+#[derive(Debug)]
+pub struct EchoServer {
+    _thread: Stoppable,
+}
+
+impl EchoServer {
+    /// Starts listening in a namespace.
+    ///
+    /// # Errors
+    /// Fails when the port is taken.
+    pub fn start(ns: &Netns) -> Result<Self> {
+        let socket = ns.enter(|| Ok(UdpSocket::bind(("::", ECHO_PORT))?))?;
+        socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+        let thread = Stoppable::spawn(ns, move |stop| {
+            let mut buffer = [0; 2048];
+            while !stop.load(Ordering::Relaxed) {
+                if let Ok((n, from)) = socket.recv_from(&mut buffer) {
+                    drop(socket.send_to(&buffer[..n], from));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Self { _thread: thread })
+    }
+}
+
+/// What a ping series saw.
+#[derive(Clone, Debug, Default)]
+pub struct PingSeries {
+    /// Requests sent.
+    pub sent: u32,
+    /// Distinct answers received.
+    pub received: u32,
+    /// The longest run of consecutive requests without an answer.
+    pub longest_gap: u32,
+    /// The longest time between two answers.
+    pub longest_silence: Duration,
+}
+
+/// Sends `count` UDP echo requests to the host, one each `interval`, and counts the answers.
+///
+/// # Errors
+/// Fails when the namespace can't be entered or the socket can't be made.
+pub fn spawn_pings(
+    ns: &Netns,
+    host: IpAddr,
+    interval: Duration,
+    count: u32,
+) -> Result<JoinHandle<Result<PingSeries>>> {
+    ns.spawn(move || {
+        let socket = UdpSocket::bind(if host.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
+        socket.connect((host, ECHO_PORT))?;
+        let receiver = socket.try_clone()?;
+        receiver.set_read_timeout(Some(Duration::from_millis(50)))?;
+        let done = Arc::new(AtomicBool::new(false));
+        let finished = Arc::clone(&done);
+        let counter = std::thread::spawn(move || collect_pings(&receiver, count, &finished));
+        let start = Instant::now();
+        for sequence in 0..count {
+            let due = start + interval * sequence;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            // A full send queue is a lost ping, which is what the series counts.
+            drop(socket.send(&sequence.to_be_bytes()));
+        }
+        std::thread::sleep(Duration::from_secs(1));
+        done.store(true, Ordering::Relaxed);
+        counter
+            .join()
+            .map_err(|_| anyhow::anyhow!("the ping receiver panicked"))
+    })
+}
+
+fn collect_pings(socket: &UdpSocket, count: u32, done: &AtomicBool) -> PingSeries {
+    let mut seen = vec![false; count as usize];
+    let mut series = PingSeries {
+        sent: count,
+        ..PingSeries::default()
+    };
+    let mut last: Option<Instant> = None;
+    let mut buffer = [0; 64];
+    while !done.load(Ordering::Relaxed) {
+        let Ok(4) = socket.recv(&mut buffer) else { continue };
+        let sequence = u32::from_be_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]);
+        let Some(slot) = seen.get_mut(sequence as usize) else {
+            continue;
+        };
+        if std::mem::replace(slot, true) {
+            continue;
+        }
+        series.received += 1;
+        let now = Instant::now();
+        if let Some(last) = last.replace(now) {
+            series.longest_silence = series.longest_silence.max(now - last);
+        }
+    }
+    let mut gap = 0;
+    for answered in seen {
+        gap = if answered { 0 } else { gap + 1 };
+        series.longest_gap = series.longest_gap.max(gap);
+    }
+    series
+}
+
+/// Pings an address until it answers.
+///
+/// # Errors
+/// Fails when it doesn't answer within the time-out.
+pub fn wait_reachable(ns: &Netns, host: IpAddr, timeout: Duration) -> Result<()> {
+    let deadline = Instant::now() + timeout;
+    let text = host.to_string();
+    loop {
+        if ns.run("ping", &["-n", "-c", "1", "-W", "1", &text]).is_ok() {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "{host} is not reachable from {} after {timeout:?}",
+            ns.name()
+        );
+    }
+}
+
+/// Whether an address answers one ping within a second.
+#[must_use]
+pub fn reachable(ns: &Netns, host: IpAddr) -> bool {
+    ns.run("ping", &["-n", "-c", "1", "-W", "1", &host.to_string()])
+        .is_ok()
+}
