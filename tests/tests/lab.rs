@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::Result;
+use culvert_tests::Lab;
 use culvert_tests::lab::{HOST_V4, HOST_V6, SERVER_V4};
 use culvert_tests::relay::{Mistreatment, Relay};
-use culvert_tests::traffic::{BulkServer, EchoServer, spawn_pings, transfer, wait_reachable};
-use culvert_tests::Lab;
+use culvert_tests::traffic::{BulkServer, ECHO_PORT, EchoServer, spawn_pings, transfer, wait_reachable};
 
 #[test]
 fn the_server_reaches_the_host_and_transfers_are_verified() -> Result<()> {
@@ -29,8 +29,13 @@ fn the_server_reaches_the_host_and_transfers_are_verified() -> Result<()> {
 fn the_relay_loses_about_as_many_datagrams_as_asked() -> Result<()> {
     let lab = Lab::new(1)?;
     let echo = EchoServer::start(&lab.server)?;
-    let how = Mistreatment { loss: 10, duplicate: 0, reorder: 5, seed: 7 };
-    let server = SocketAddr::from((SERVER_V4, culvert_tests::traffic::ECHO_PORT));
+    let how = Mistreatment {
+        loss: 10,
+        duplicate: 0,
+        reorder: 5,
+        seed: 7,
+    };
+    let server = SocketAddr::from(([10, 9, 0, 1], ECHO_PORT));
     let relay = Relay::start(&lab.clients[0], server, how)?;
     let to = relay.address();
     let answered = lab.clients[0].enter(move || {
