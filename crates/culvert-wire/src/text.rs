@@ -32,7 +32,12 @@ pub(crate) fn base64_decode_text(text: &str) -> Option<Zeroizing<String>> {
 pub(crate) fn printable_lossy(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
-        out.extend(chunk.valid().chars().map(|c| if c.is_control() { '_' } else { c }));
+        out.extend(
+            chunk
+                .valid()
+                .chars()
+                .map(|c| if c.is_control() { '_' } else { c }),
+        );
         if !chunk.invalid().is_empty() {
             out.push(char::REPLACEMENT_CHARACTER);
         }
