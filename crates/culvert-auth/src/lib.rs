@@ -1,1 +1,17 @@
-//! Login backends: the local users file and external commands.
+//! Login backends: the local users file and external commands. No protocol, no certificates' validity.
+//!
+//! An [`AuthBackend`] is asked with [`Credentials`] and answers with a [`Verdict`]. It may take long (a slow
+//! directory behind a command, a deliberately slow password hash), so each backend bounds how many logins it
+//! works on at a time, does slow work off the runtime's threads, and answers "busy" instead of queueing
+//! without end.
+
+mod backend;
+mod command;
+mod gate;
+mod local;
+mod name;
+
+pub use backend::{AuthBackend, Credentials, Verdict};
+pub use command::{CommandBackend, CommandError, CommandOptions};
+pub use local::{LocalOptions, LocalUsers, UserFile, UserRecord, UsersError, hash_password};
+pub use name::{MAX_NAME_BYTES, UnsafeName, check_name};
