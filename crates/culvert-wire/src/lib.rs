@@ -13,6 +13,8 @@
 //! | [`key_method2`] | the key exchange message inside TLS |
 //! | [`options`] | the options consistency string in it |
 //! | [`peer_info`], [`ncp`] | what the client says it can do, and the cipher that follows from it |
+//! | [`message`], [`challenge`] | text messages of the control channel |
+//! | [`push`] | `PUSH_REPLY` and `PUSH_UPDATE` |
 //! | [`occ`] | ping and the in-band messages of the data channel |
 //! | [`ip`] | the fixed part of an IPv4 or IPv6 header |
 //!
@@ -21,15 +23,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod challenge;
 pub mod control;
 pub mod data;
 pub mod ip;
 pub mod key_method2;
+pub mod message;
 pub mod ncp;
 pub mod occ;
 pub mod opcode;
 pub mod options;
 pub mod peer_info;
+pub mod push;
 pub mod stream;
 
 mod addr;
@@ -37,7 +42,6 @@ mod error;
 mod ids;
 mod now;
 mod reader;
-#[allow(dead_code)]
 mod text;
 
 pub use addr::{LinkAddr, TcpLink, Transport, UdpPath};
