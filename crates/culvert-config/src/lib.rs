@@ -1,1 +1,26 @@
-//! The culvert.toml configuration file: parsed and validated once, with errors that name line and cure.
+//! The configuration file `culvert.toml`: read once, checked whole, every problem named with its line,
+//! column and cure.
+//!
+//! [`Config`] holds what concerns the daemon and one [`EndpointConfig`] for each `[[endpoint]]`. The latter
+//! does not depend on the file: whoever manages endpoints some other way fills an [`EndpointSpec`] and calls
+//! [`EndpointSpec::validate`].
+//!
+//! Secrets are named by path only and never read here.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod endpoint;
+mod error;
+mod push;
+mod read;
+
+pub use config::{Config, DEFAULT_PATH, Log, LogFormat};
+pub use endpoint::{
+    AuthToken, Authentication, CertificatePolicy, ClientCertificates, Combine, ControlChannel,
+    DEFAULT_VPN_PORT, DataCipher, Digest, EndpointConfig, EndpointSpec, ExternalCommand, Keepalive,
+    KeyDirection, MAX_BANNER, MAX_DNS_SERVERS, MAX_DOMAINS, Mssfix, NatRule, PasswordCheck, Route,
+    StaticClient, StaticKeyWrap, TargetNetwork, TlsAuth, TlsCryptV2, TlsVersion, TransportProtocols,
+    VerifyX509Name,
+};
+pub use error::{ConfigError, FieldProblem, Problem, Report};

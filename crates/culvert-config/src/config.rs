@@ -1,0 +1,153 @@
+//! The configuration as a whole.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use crate::endpoint::EndpointConfig;
+use crate::error::{ConfigError, Problem, Report};
+use crate::read::read;
+
+/// Where the configuration is unless told otherwise.
+pub const DEFAULT_PATH: &str = "/etc/culvert/culvert.toml";
+
+/// The largest file that is read, in bytes; more cannot be meant.
+const MAX_FILE: u64 = 16 << 20;
+
+/// A configuration without a known error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The file.
+    pub path: PathBuf,
+    /// What the daemon keeps.
+    pub state_dir: PathBuf,
+    /// Sockets and other things that end with the daemon.
+    pub run_dir: PathBuf,
+    /// Worker threads; `None` is one for each core.
+    pub workers: Option<NonZeroUsize>,
+    /// What is logged and how.
+    pub log: Log,
+    /// The administration socket.
+    pub admin_socket: PathBuf,
+    /// The endpoints, in the order of the file.
+    pub endpoints: Vec<EndpointConfig>,
+    /// What is possible but hardly meant.
+    pub warnings: Vec<Problem>,
+    pub(crate) files: Vec<NamedFile>,
+}
+
+/// What is logged and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`, or filter directives as in `info,culvert_core=debug`.
+    pub level: String,
+    /// How a log line looks.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".into(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A file the configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NamedFile {
+    pub(crate) path: PathBuf,
+    pub(crate) purpose: &'static str,
+    pub(crate) secret: bool,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+impl Config {
+    /// Reads and checks a configuration file. Paths in it are relative to its folder. The files it names are
+    /// not looked at: [`Config::check_files`] does that.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unreadable`], or [`ConfigError::Invalid`] with every problem of the file.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        let unreadable = |source| ConfigError::Unreadable {
+            path: path.into(),
+            source,
+        };
+        let size = std::fs::metadata(path).map_err(unreadable)?.len();
+        if size > MAX_FILE {
+            return Err(unreadable(std::io::Error::other(format!(
+                "{size} bytes cannot be a configuration"
+            ))));
+        }
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        Self::from_str(&text, path)
+    }
+
+    /// Checks the text of a configuration file; `path` names it in messages and is where its relative paths
+    /// start. Touches no file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with every problem of the text.
+    pub fn from_str(text: &str, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        read(text, path.as_ref())
+    }
+
+    /// Looks for every file the configuration names. A key that everybody on the machine may read becomes a
+    /// warning, a missing file an error; contents are judged by whoever uses them.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with every file that is missing or cannot be opened.
+    pub fn check_files(&self) -> Result<Vec<Problem>, ConfigError> {
+        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+        for file in &self.files {
+            let problem = |message, cure: &str| Problem {
+                line: file.line,
+                column: file.column,
+                message,
+                cure: cure.into(),
+            };
+            let (purpose, path) = (file.purpose, file.path.display());
+            match std::fs::File::open(&file.path).and_then(|open| open.metadata()) {
+                Err(error) => {
+                    let message = format!("cannot open the {purpose} {path}: {error}");
+                    let cure =
+                        "check the path and that culvertd may read it; relative paths start at this file";
+                    problems.push(problem(message, cure));
+                }
+                Ok(metadata) if !metadata.is_file() => {
+                    problems.push(problem(
+                        format!("the {purpose} {path} is not a file"),
+                        "give its path",
+                    ));
+                }
+                Ok(metadata) if file.secret && open_to_all(&metadata) => {
+                    let message = format!("everybody on this machine may read the {purpose} {path}");
+                    warnings.push(problem(message, "take the right away: chmod o= on it"));
+                }
+                Ok(_) => {}
+            }
+        }
+        if problems.is_empty() {
+            Ok(warnings)
+        } else {
+            Err(ConfigError::Invalid(Report::new(&self.path, problems)))
+        }
+    }
+}
+
+fn open_to_all(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o004 != 0
+}

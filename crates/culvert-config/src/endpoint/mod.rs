@@ -1,0 +1,296 @@
+//! What an endpoint is, whichever way it was described.
+//!
+//! [`EndpointSpec`] is a wish: plain data with defaults. [`EndpointSpec::validate`] turns it into an
+//! [`EndpointConfig`], which can only be obtained that way and therefore never holds an endpoint that cannot
+//! work. The configuration file is one source of wishes; a management interface is another.
+
+mod authentication;
+mod control_channel;
+mod crypto;
+mod network;
+mod validate;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU16;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use culvert_policy::{AuthorizationRule, Policy};
+use culvert_pool::{Pool, PoolConfig, StaticAddress};
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+
+pub use authentication::{
+    Authentication, CertificatePolicy, ClientCertificates, Combine, ExternalCommand, PasswordCheck,
+    VerifyX509Name,
+};
+pub use control_channel::{ControlChannel, KeyDirection, StaticKeyWrap, TlsAuth, TlsCryptV2};
+pub use crypto::{DataCipher, Digest, TlsVersion};
+pub use network::{Keepalive, Mssfix, NatRule, Route, StaticClient, TargetNetwork, TransportProtocols};
+pub(crate) use validate::{default_device, overlap};
+
+/// The port AWS Client VPN endpoints use unless told otherwise.
+pub const DEFAULT_VPN_PORT: NonZeroU16 = NonZeroU16::new(443).expect("443 is not zero");
+
+/// The longest banner, in characters.
+pub const MAX_BANNER: usize = 1400;
+
+/// The most DNS servers an endpoint pushes.
+pub const MAX_DNS_SERVERS: usize = 8;
+
+/// The most search domains an endpoint pushes.
+pub const MAX_DOMAINS: usize = 10;
+
+/// An endpoint as somebody wishes it. Field names are the keys of an `[[endpoint]]` block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSpec {
+    /// Name, unique in the configuration: letters, digits, `.`, `_` and `-`, at most 64.
+    pub name: String,
+    /// Text for people, at most 255 characters.
+    pub description: Option<String>,
+    /// Where client addresses come from: /30 to /12. The first host is the server's own address.
+    pub client_cidr_block: Ipv4Network,
+    /// IPv6 prefix for clients, at least as large as `client_cidr_block`.
+    pub client_ipv6_cidr_block: Option<Ipv6Network>,
+    /// UDP, TCP or both, on the same port.
+    pub transport_protocol: TransportProtocols,
+    /// Addresses to listen on; `0.0.0.0` and `::` stand for all of a family.
+    pub listen_addresses: Vec<IpAddr>,
+    /// Port to listen on.
+    pub vpn_port: NonZeroU16,
+    /// Name of the TUN interface.
+    pub device: String,
+    /// Server certificate with its chain, PEM.
+    pub server_certificate: PathBuf,
+    /// Private key of the server certificate, PEM.
+    pub server_private_key: PathBuf,
+    /// How clients prove who they are.
+    pub authentication: Authentication,
+    /// What wraps the control channel.
+    pub control_channel: ControlChannel,
+    /// Oldest TLS version a client may use.
+    pub tls_version_min: TlsVersion,
+    /// Data channel ciphers, best first.
+    pub data_ciphers: Vec<DataCipher>,
+    /// Digest for the CBC ciphers of old clients; `None` refuses those ciphers.
+    pub legacy_cbc: Option<Digest>,
+    /// Resolvers pushed to clients; none leaves the device's own.
+    pub dns_servers: Vec<IpAddr>,
+    /// Search domains pushed to clients.
+    pub domains: Vec<String>,
+    /// True: clients send only the routes of the endpoint into the tunnel. False: everything.
+    pub split_tunnel: bool,
+    /// Longest session; `None` is unlimited.
+    pub session_timeout: Option<Duration>,
+    /// Text shown to people when they connect.
+    pub banner: Option<String>,
+    /// Networks behind the endpoint.
+    pub target_networks: Vec<TargetNetwork>,
+    /// Destinations behind the target networks, besides those networks themselves.
+    pub routes: Vec<Route>,
+    /// Who may reach what; nothing is allowed without a rule.
+    pub authorization_rules: Vec<AuthorizationRule>,
+    /// Lets clients reach each other, where an authorization rule for the client CIDR allows it.
+    pub client_to_client: bool,
+    /// Pings and the silence after which a peer is given up.
+    pub keepalive: Keepalive,
+    /// How often the server renews the keys of a session; `None` leaves it to the client.
+    pub renegotiation: Option<Duration>,
+    /// Tokens that spare clients a second password login; `None` asks again each time.
+    pub auth_token: Option<AuthToken>,
+    /// Most clients connected at once; `None` means as many as the client CIDR holds.
+    pub max_clients: Option<u32>,
+    /// MTU of the TUN interface.
+    pub tun_mtu: u16,
+    /// Limit put on the TCP segments of tunnelled connections.
+    pub mssfix: Mssfix,
+    /// Lets one identity be connected more than once; false ends the older session.
+    pub duplicate_cn: bool,
+    /// Fixed addresses for identities.
+    pub static_addresses: Vec<StaticClient>,
+    /// Further options pushed to clients as they are.
+    pub push: Vec<String>,
+}
+
+/// Tokens handed to clients after a password login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuthToken {
+    /// Age at which a password is asked for again; `None` is never.
+    pub lifetime: Option<Duration>,
+    /// How often a client's token is replaced by a fresh one.
+    pub renewal: Duration,
+}
+
+impl EndpointSpec {
+    /// An endpoint with the defaults for everything that has one.
+    pub fn new(
+        name: impl Into<String>,
+        client_cidr_block: Ipv4Network,
+        server_certificate: impl Into<PathBuf>,
+        server_private_key: impl Into<PathBuf>,
+        authentication: Authentication,
+    ) -> Self {
+        let session_timeout = Some(Duration::from_secs(24 * 3600));
+        let renegotiation = Some(Duration::from_secs(3600));
+        let auth_token = authentication.password().is_some().then(|| AuthToken {
+            lifetime: session_timeout,
+            renewal: Duration::from_secs(3600),
+        });
+        Self {
+            name: name.into(),
+            description: None,
+            client_cidr_block,
+            client_ipv6_cidr_block: None,
+            transport_protocol: TransportProtocols::Udp,
+            listen_addresses: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+            vpn_port: DEFAULT_VPN_PORT,
+            device: "cvpn0".into(),
+            server_certificate: server_certificate.into(),
+            server_private_key: server_private_key.into(),
+            authentication,
+            control_channel: ControlChannel::Plain,
+            tls_version_min: TlsVersion::Tls12,
+            data_ciphers: DataCipher::DEFAULT.to_vec(),
+            legacy_cbc: None,
+            dns_servers: Vec::new(),
+            domains: Vec::new(),
+            split_tunnel: false,
+            session_timeout,
+            banner: None,
+            target_networks: Vec::new(),
+            routes: Vec::new(),
+            authorization_rules: Vec::new(),
+            client_to_client: false,
+            keepalive: Keepalive::default(),
+            renegotiation,
+            auth_token,
+            max_clients: None,
+            tun_mtu: 1500,
+            mssfix: Mssfix::default(),
+            duplicate_cn: true,
+            static_addresses: Vec::new(),
+            push: Vec::new(),
+        }
+    }
+}
+
+/// An endpoint that can work. Reads like its [`EndpointSpec`]; to change one, clone the specification,
+/// change that and validate again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointConfig {
+    spec: EndpointSpec,
+}
+
+impl Deref for EndpointConfig {
+    type Target = EndpointSpec;
+
+    fn deref(&self) -> &EndpointSpec {
+        &self.spec
+    }
+}
+
+impl EndpointConfig {
+    /// The wish this endpoint fulfils, to be changed and validated again.
+    pub fn into_spec(self) -> EndpointSpec {
+        self.spec
+    }
+
+    /// The server's own address in the tunnel: the first host of the client CIDR.
+    pub fn server_v4(&self) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.client_cidr_block.network().to_bits() | 1)
+    }
+
+    /// The server's own IPv6 address in the tunnel.
+    pub fn server_v6(&self) -> Option<Ipv6Addr> {
+        self.client_ipv6_cidr_block
+            .map(|block| Ipv6Addr::from_bits(block.network().to_bits() | 1))
+    }
+
+    /// Client addresses of this endpoint, sticky by identity.
+    pub fn pool_config(&self) -> PoolConfig {
+        PoolConfig {
+            v4: self.client_cidr_block,
+            v6: self.client_ipv6_cidr_block,
+            sticky: true,
+        }
+    }
+
+    /// A pool of the endpoint's addresses with the static ones set aside.
+    ///
+    /// # Errors
+    /// None that validation has not excluded already.
+    pub fn build_pool(&self) -> Result<Pool, culvert_pool::PoolError> {
+        let mut pool = Pool::new(self.pool_config())?;
+        for client in &self.static_addresses {
+            pool.reserve_static(client.address())?;
+        }
+        Ok(pool)
+    }
+
+    /// The fixed address of an identity, when it has one.
+    pub fn static_address(&self, identity: &str) -> Option<StaticAddress> {
+        self.static_addresses
+            .iter()
+            .find(|entry| entry.client == identity)
+            .map(StaticClient::address)
+    }
+
+    /// Most clients connected at once: what was asked for, or what the client CIDR holds.
+    pub fn effective_max_clients(&self) -> u32 {
+        self.max_clients
+            .unwrap_or_else(|| network::client_capacity(self.client_cidr_block))
+    }
+
+    /// The route table: target networks come first (their routes are automatic), then the routes given.
+    /// In split-tunnel mode exactly these are pushed.
+    pub fn route_table(&self) -> Vec<IpNetwork> {
+        let automatic = self.target_networks.iter().map(|network| network.cidr);
+        let mut table: Vec<IpNetwork> = Vec::new();
+        for destination in automatic.chain(self.routes.iter().map(|route| route.destination_cidr)) {
+            if !table.contains(&destination) {
+                table.push(destination);
+            }
+        }
+        table
+    }
+
+    /// Every destination the endpoint forwards to where a rule allows it: the route table, the server's own
+    /// tunnel addresses and, with `client_to_client`, the client CIDRs.
+    pub fn forwarded_destinations(&self) -> Vec<IpNetwork> {
+        let mut destinations = self.route_table();
+        destinations.push(IpAddr::V4(self.server_v4()).into());
+        destinations.extend(self.server_v6().map(|v6| IpNetwork::from(IpAddr::V6(v6))));
+        if self.client_to_client {
+            destinations.push(self.client_cidr_block.into());
+            destinations.extend(self.client_ipv6_cidr_block.map(IpNetwork::from));
+        }
+        destinations
+    }
+
+    /// The authorization rules over [`Self::forwarded_destinations`], compiled for the packet path.
+    pub fn policy(&self) -> Arc<Policy> {
+        Policy::compile(&self.authorization_rules, &self.forwarded_destinations())
+    }
+
+    /// Destinations whose packets leave with the server's address instead of the client's.
+    pub fn nat_rules(&self) -> Vec<NatRule> {
+        let mut rules = Vec::new();
+        for network in self.target_networks.iter().filter(|network| network.nat) {
+            let interface = network.interface.clone();
+            rules.push(NatRule {
+                destination: network.cidr,
+                interface: interface.clone(),
+            });
+            let through = self
+                .routes
+                .iter()
+                .filter(|route| route.target_network == network.cidr);
+            rules.extend(through.map(|route| NatRule {
+                destination: route.destination_cidr,
+                interface: interface.clone(),
+            }));
+        }
+        rules
+    }
+}

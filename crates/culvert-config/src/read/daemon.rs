@@ -1,0 +1,188 @@
+//! The top level of the file.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use ipnetwork::IpNetwork;
+use toml::de::DeTable;
+
+use super::document::Document;
+use super::endpoint::read_endpoint;
+use super::table::Table;
+use super::values::{choice, number, path, word};
+use crate::config::{Config, Log, LogFormat};
+use crate::endpoint::{EndpointConfig, overlap};
+use crate::error::{ConfigError, Fault, Report};
+
+/// Reads and checks a whole configuration.
+pub(crate) fn read(text: &str, file: &Path) -> Result<Config, ConfigError> {
+    let document = Document::new(text, file);
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let fault = Fault::new(
+            format!("this is not TOML: {}", error.message()),
+            "see https://toml.io",
+        );
+        document.refuse(&error.span().unwrap_or(0..0), fault);
+    }
+    // A file that is not TOML would only yield errors that follow from the first one.
+    let config = if document.is_sound() {
+        read_root(&document, root.get_ref(), file)
+    } else {
+        None
+    };
+    let (problems, warnings, files) = document.finish();
+    match config {
+        Some(config) if problems.is_empty() => Ok(Config {
+            warnings,
+            files,
+            ..config
+        }),
+        _ => Err(ConfigError::Invalid(Report::new(file, problems))),
+    }
+}
+
+fn read_root<'d>(document: &'d Document<'d>, root: &'d DeTable<'_>, file: &Path) -> Option<Config> {
+    let table = Table::new(document, root, String::new(), 0..0);
+    let folder = |key, default: &str| {
+        let read = table.read(key, |value| path(value).map(|path| document.folder().join(path)));
+        read.unwrap_or_else(|| PathBuf::from(default))
+    };
+    let state_dir = folder("state_dir", "/var/lib/culvert");
+    let run_dir = folder("run_dir", "/run/culvert");
+    let workers = table.read("workers", |value| number::<u16>(value, 1, 1024));
+    let log = table.table("log").map(read_log).unwrap_or_default();
+    let admin_socket = table.table("admin").and_then(|admin| {
+        let socket = admin.read("socket", |value| {
+            path(value).map(|path| document.folder().join(path))
+        });
+        admin.finish();
+        socket
+    });
+    let endpoints = read_endpoints(document, table.tables("endpoint"));
+    table.finish();
+    document.is_sound().then(|| Config {
+        path: file.into(),
+        admin_socket: admin_socket.unwrap_or_else(|| run_dir.join("admin.sock")),
+        state_dir,
+        run_dir,
+        workers: workers.and_then(|workers| NonZeroUsize::new(workers.into())),
+        log,
+        endpoints,
+        warnings: Vec::new(),
+        files: Vec::new(),
+    })
+}
+
+fn read_log(table: Table<'_, '_>) -> Log {
+    let default = Log::default();
+    let level = table
+        .read("level", |value| word(value, level))
+        .unwrap_or(default.level);
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let format = table
+        .read("format", |value| choice(value, &formats))
+        .unwrap_or(default.format);
+    table.finish();
+    Log { level, format }
+}
+
+/// A level, or comma separated `target=level` directives.
+fn level(text: &str) -> Result<String, Fault> {
+    let is_level = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word);
+    let is_target = |word: &str| {
+        !word.is_empty()
+            && word
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_:-".contains(c))
+    };
+    let directive = |part: &str| match part.split_once('=') {
+        Some((target, level)) => is_target(target) && is_level(level),
+        None => is_level(part),
+    };
+    if text.split(',').all(|part| directive(part.trim())) {
+        return Ok(text.to_owned());
+    }
+    let cure = "use error, warn, info, debug or trace, or directives as in \"info,culvert_core=debug\"";
+    Err(Fault::new(format!("{text:?} is not a log level"), cure))
+}
+
+fn read_endpoints(document: &Document<'_>, tables: Vec<Table<'_, '_>>) -> Vec<EndpointConfig> {
+    // Devices named in the file are taken before any is chosen for an endpoint that names none.
+    let mut devices: HashSet<String> = HashSet::new();
+    for table in &tables {
+        devices.extend(table.peek("device"));
+    }
+    let mut endpoints: Vec<(String, EndpointConfig)> = Vec::new();
+    for table in tables {
+        let path = table.path.clone();
+        if let Some(endpoint) = read_endpoint(document, table, &mut devices) {
+            for (_, other) in &endpoints {
+                for (field, fault) in conflicts(&endpoint, other) {
+                    document.refuse_field(&path, fault.at(field));
+                }
+            }
+            endpoints.push((path, endpoint));
+        }
+    }
+    endpoints.into_iter().map(|(_, endpoint)| endpoint).collect()
+}
+
+/// What two endpoints cannot have in common.
+fn conflicts(one: &EndpointConfig, other: &EndpointConfig) -> Vec<(&'static str, Fault)> {
+    let mut found = Vec::new();
+    let mut refuse = |field, message: String, cure: &str| found.push((field, Fault::new(message, cure)));
+    if one.name == other.name {
+        refuse(
+            "name",
+            format!("there is another endpoint {:?}", one.name),
+            "give each a name of its own",
+        );
+    }
+    if one.device == other.device {
+        let message = format!(
+            "the endpoint {:?} has the device {} already",
+            other.name, other.device
+        );
+        refuse(
+            "device",
+            message,
+            "give each a device of its own, or leave the key out",
+        );
+    }
+    if blocks(one).any(|block| blocks(other).any(|taken| overlap(block, taken))) {
+        let message = format!("the client CIDR overlaps that of the endpoint {:?}", other.name);
+        refuse(
+            "client_cidr_block",
+            message,
+            "give each endpoint addresses of its own",
+        );
+    }
+    let transports = (one.transport_protocol, other.transport_protocol);
+    let same_transport = transports.0.udp() && transports.1.udp() || transports.0.tcp() && transports.1.tcp();
+    let shared = one.listen_addresses.iter().any(|a| {
+        let same_family = |b: &&std::net::IpAddr| a.is_ipv4() == b.is_ipv4();
+        let mut others = other.listen_addresses.iter().filter(same_family);
+        others.any(|b| a == b || a.is_unspecified() || b.is_unspecified())
+    });
+    if same_transport && shared && one.vpn_port == other.vpn_port {
+        let message = format!(
+            "the endpoint {:?} listens on port {} there already",
+            other.name, other.vpn_port
+        );
+        refuse(
+            "vpn_port",
+            message,
+            "choose another vpn_port, transport_protocol or listen_addresses",
+        );
+    }
+    found
+}
+
+fn blocks(endpoint: &EndpointConfig) -> impl Iterator<Item = IpNetwork> {
+    let v6 = endpoint.client_ipv6_cidr_block.map(IpNetwork::V6);
+    [Some(IpNetwork::V4(endpoint.client_cidr_block)), v6]
+        .into_iter()
+        .flatten()
+}

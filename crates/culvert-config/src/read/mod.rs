@@ -1,0 +1,11 @@
+//! Reading `culvert.toml`: every key by hand, so that all problems of a file are reported at once, each at
+//! its line and column, and an unknown key is answered with the known one that was probably meant.
+
+mod daemon;
+mod document;
+mod endpoint;
+mod suggest;
+mod table;
+mod values;
+
+pub(crate) use daemon::read;
