@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use culvert_policy::{Access, AuthorizationRule};
-use culvert_pool::{Pool, PoolConfig, PoolError, StaticAddress};
+use culvert_pool::{LARGEST_PREFIX, Pool, PoolConfig, PoolError, SMALLEST_PREFIX, StaticAddress};
 use ipnetwork::IpNetwork;
 
 use super::network::client_capacity;
@@ -405,7 +405,9 @@ impl Check<'_> {
                 "nobody could connect",
                 "allow at least one client, or remove the key",
             );
-        } else if block.prefix() >= culvert_pool::LARGEST_PREFIX && most > client_capacity(block) {
+        } else if (LARGEST_PREFIX..=SMALLEST_PREFIX).contains(&block.prefix())
+            && most > client_capacity(block)
+        {
             let capacity = client_capacity(block);
             let message = format!("{most} clients do not fit into {block}, which holds {capacity}");
             self.refuse(

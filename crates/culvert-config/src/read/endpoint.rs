@@ -40,10 +40,12 @@ pub(crate) fn read_endpoint(
         Ok(_) => None,
         Err(problems) => {
             // What is missing has been reported; what its stand-in led to would only confuse.
-            let real = problems.into_iter().filter(|problem| {
-                !missing.iter().any(|key| problem.field.starts_with(key))
-                    && !(missing.contains(&"authentication") && problem.field.starts_with("auth_token"))
-            });
+            let follows = |field: &str, key: &str| {
+                field.starts_with(key) || key == "authentication" && field.starts_with("auth_token")
+            };
+            let real = problems
+                .into_iter()
+                .filter(|p| !missing.iter().any(|key| follows(&p.field, key)));
             real.for_each(|problem| document.refuse_field(&place, problem));
             None
         }
