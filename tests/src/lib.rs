@@ -9,8 +9,11 @@ pub mod openvpn;
 pub mod pki;
 pub mod process;
 pub mod relay;
+pub mod server;
+pub mod stranger;
 pub mod traffic;
 
 pub use lab::Lab;
 pub use openvpn::{OpenVpn, Profile};
 pub use pki::Pki;
+pub use server::Culvertd;

@@ -2,8 +2,8 @@
 
 use std::collections::BinaryHeap;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,11 @@ use anyhow::Result;
 
 use crate::netns::Netns;
 
+/// How many datagrams towards the server a relay remembers.
+const REMEMBERED: usize = 64;
+
 /// How a [`Relay`] mistreats datagrams; all rates in percent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Mistreatment {
     /// Datagrams that vanish.
     pub loss: u32,
@@ -48,9 +51,20 @@ impl Ord for Held {
     }
 }
 
+/// What a test changes or reads while the relay runs.
+#[derive(Debug, Default)]
+struct Shared {
+    /// The socket to use towards the server from now on.
+    next_outside: Option<UdpSocket>,
+    /// The newest datagrams sent to the server, oldest first.
+    sent: std::collections::VecDeque<Vec<u8>>,
+}
+
 /// A relay for one client, running until dropped.
 #[derive(Debug)]
 pub struct Relay {
+    shared: Arc<Mutex<Shared>>,
+    server: SocketAddr,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<()>>>,
     address: SocketAddr,
@@ -73,15 +87,50 @@ impl Relay {
         let address = inside.local_addr()?;
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let theirs = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
-            run(&inside, &outside, how, &flag);
+            run(&inside, outside, how, &theirs, &flag);
             Ok(())
         });
         Ok(Self {
+            shared,
+            server,
             stop,
             thread: Some(thread),
             address,
         })
+    }
+
+    /// From now on datagrams to the server leave from another address and port, as when a phone changes networks.
+    ///
+    /// # Errors
+    /// Fails when the address isn't one of the namespace's.
+    pub fn move_to(&self, ns: &Netns, local: SocketAddr) -> Result<()> {
+        let server = self.server;
+        let socket = ns.enter(move || {
+            let socket = UdpSocket::bind(local)?;
+            socket.connect(server)?;
+            Ok(socket)
+        })?;
+        socket.set_nonblocking(true)?;
+        self.shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next_outside = Some(socket);
+        Ok(())
+    }
+
+    /// The newest datagrams that went to the server, oldest first.
+    #[must_use]
+    pub fn sent(&self) -> Vec<Vec<u8>> {
+        self.shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .sent
+            .iter()
+            .cloned()
+            .collect()
     }
 
     /// Where the client must send its datagrams.
@@ -117,13 +166,27 @@ impl Dice {
     }
 }
 
-fn run(inside: &UdpSocket, outside: &UdpSocket, how: Mistreatment, stop: &AtomicBool) {
+fn run(
+    inside: &UdpSocket,
+    mut outside: UdpSocket,
+    how: Mistreatment,
+    shared: &Mutex<Shared>,
+    stop: &AtomicBool,
+) {
     let mut dice = Dice(how.seed);
     let mut client = None;
     let mut held = BinaryHeap::new();
     let mut buffer = [0; 65_536];
     while !stop.load(Ordering::Relaxed) {
         let mut idle = true;
+        if let Some(next) = shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next_outside
+            .take()
+        {
+            outside = next;
+        }
         for _ in 0..64 {
             let Ok((n, from)) = inside.recv_from(&mut buffer) else {
                 break;
@@ -142,6 +205,7 @@ fn run(inside: &UdpSocket, outside: &UdpSocket, how: Mistreatment, stop: &Atomic
             // A full queue is one more lost datagram.
             if next.to_server {
                 drop(outside.send(&next.datagram));
+                remember(shared, next.datagram);
             } else if let Some(client) = client {
                 drop(inside.send_to(&next.datagram, client));
             }
@@ -150,6 +214,14 @@ fn run(inside: &UdpSocket, outside: &UdpSocket, how: Mistreatment, stop: &Atomic
             std::thread::sleep(Duration::from_micros(200));
         }
     }
+}
+
+fn remember(shared: &Mutex<Shared>, datagram: Vec<u8>) {
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    if shared.sent.len() == REMEMBERED {
+        shared.sent.pop_front();
+    }
+    shared.sent.push_back(datagram);
 }
 
 fn mistreat(

@@ -1,0 +1,446 @@
+//! A real `culvertd` in a lab's server namespace, with a configuration made for the test.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::lab::Lab;
+use crate::netns::run;
+use crate::openvpn::Profile;
+use crate::pki::{KeyKind, Leaf, Pki};
+use crate::process::Logged;
+
+/// The protection of the control channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrap {
+    /// None.
+    None,
+    /// `tls-auth` with SHA256, server direction 0.
+    TlsAuth,
+    /// `tls-crypt`.
+    TlsCrypt,
+    /// `tls-crypt-v2`.
+    TlsCryptV2,
+}
+
+/// The transport a client uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proto {
+    /// UDP over IPv4.
+    Udp,
+    /// TCP over IPv4.
+    Tcp,
+}
+
+/// A server that is not started yet.
+#[derive(Debug)]
+pub struct ServerPlan<'l> {
+    lab: &'l Lab,
+    wrap: Wrap,
+    pki: Pki,
+    leaf_kind: KeyKind,
+    endpoint: BTreeMap<String, String>,
+    authentication: BTreeMap<String, String>,
+    targets: Vec<String>,
+    rules: Vec<String>,
+    users: Vec<(String, String)>,
+    descriptor_limit: Option<u32>,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Culvertd {
+    process: Logged,
+    dir: PathBuf,
+    namespace: String,
+    pki: Pki,
+    leaf_kind: KeyKind,
+    wrap: Wrap,
+    leaf: Leaf,
+    descriptor_limit: Option<u32>,
+}
+
+impl Culvertd {
+    /// A plan with the defaults of the tests: UDP and TCP on 443, client certificates, split tunnel to the lab's host.
+    ///
+    /// # Panics
+    /// When no CA can be made; nothing works then.
+    #[must_use]
+    pub fn plan(lab: &Lab) -> ServerPlan<'_> {
+        let pki =
+            Pki::create(lab.dir(), "ca", KeyKind::P256).expect("a CA can be made in the lab's directory");
+        let plan = ServerPlan {
+            lab,
+            wrap: Wrap::None,
+            pki,
+            leaf_kind: KeyKind::P256,
+            endpoint: BTreeMap::new(),
+            authentication: BTreeMap::new(),
+            targets: vec!["10.77.0.0/24".to_owned()],
+            rules: vec!["10.77.0.0/24".to_owned(), "10.66.0.0/16".to_owned()],
+            users: Vec::new(),
+            descriptor_limit: None,
+        };
+        plan.set("name", "\"lab\"")
+            .set("client_cidr_block", "\"10.66.0.0/24\"")
+            .set("transport_protocol", "[\"udp\", \"tcp\"]")
+            .set("server_certificate", "\"server.crt\"")
+            .set("server_private_key", "\"server.key\"")
+            .set("split_tunnel", "true")
+            .authentication("client_ca", "\"ca.crt\"")
+    }
+
+    /// The CA certificate's file.
+    #[must_use]
+    pub fn ca(&self) -> PathBuf {
+        self.pki.ca()
+    }
+
+    /// The CA.
+    #[must_use]
+    pub fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    /// A profile with the certificate every test may use.
+    #[must_use]
+    pub fn profile(&self, proto: Proto) -> Profile {
+        self.profile_with(proto, &self.leaf)
+    }
+
+    /// A profile with a new certificate of this name.
+    ///
+    /// # Errors
+    /// Fails when the certificate can't be issued.
+    pub fn profile_for(&self, proto: Proto, name: &str) -> Result<Profile> {
+        Ok(self.profile_with(proto, &self.pki.client(name, self.leaf_kind)?))
+    }
+
+    /// A profile with this certificate.
+    #[must_use]
+    pub fn profile_with(&self, proto: Proto, leaf: &Leaf) -> Profile {
+        let profile = match proto {
+            Proto::Udp => Profile::udp(&self.ca(), &leaf.certificate, &leaf.key),
+            Proto::Tcp => Profile::tcp(&self.ca(), &leaf.certificate, &leaf.key),
+        };
+        let key = |name: &str| self.dir.join(name).display().to_string();
+        match self.wrap {
+            Wrap::None => profile,
+            Wrap::TlsAuth => profile
+                .line(&format!("tls-auth {} 1", key("static.key")))
+                .line("auth SHA256"),
+            Wrap::TlsCrypt => profile.line(&format!("tls-crypt {}", key("static.key"))),
+            Wrap::TlsCryptV2 => profile.line(&format!("tls-crypt-v2 {}", key("v2-client.key"))),
+        }
+    }
+
+    /// The process and its log.
+    pub fn process(&mut self) -> &mut Logged {
+        &mut self.process
+    }
+
+    /// Runs the `culvert` command against this server and returns its output.
+    ///
+    /// # Errors
+    /// Fails when it exits non-zero.
+    pub fn culvert(&self, args: &[&str]) -> Result<String> {
+        let socket = self.dir.join("run/admin.sock").display().to_string();
+        let program = binary("culvert")?.display().to_string();
+        let mut all: Vec<&str> = args.to_vec();
+        all.extend_from_slice(&["--socket", &socket]);
+        run(&program, &all)
+    }
+
+    /// The clients the server lists, as `culvert status --clients --json` prints them.
+    ///
+    /// # Errors
+    /// Fails when the server doesn't answer.
+    pub fn clients(&self) -> Result<Vec<Value>> {
+        let text = self.culvert(&["status", "--clients", "--json"])?;
+        let value: Value = serde_json::from_str(&text).with_context(|| format!("Failed to parse {text}"))?;
+        Ok(value["clients"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Resident memory in bytes.
+    ///
+    /// # Errors
+    /// Fails when the process is gone.
+    pub fn memory(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid()))?;
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .context("no VmRSS")?;
+        let kilobytes: u64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
+        Ok(kilobytes * 1024)
+    }
+
+    /// CPU time spent so far, user and system.
+    ///
+    /// # Errors
+    /// Fails when the process is gone.
+    pub fn cpu(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.pid()))?;
+        let after = stat.rsplit(") ").next().context("no fields")?;
+        let fields: Vec<&str> = after.split(' ').collect();
+        let ticks: u64 = fields.get(11).context("utime")?.parse::<u64>()?
+            + fields.get(12).context("stime")?.parse::<u64>()?;
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
+    /// Starts the server again after it ended, with the same configuration.
+    ///
+    /// # Errors
+    /// Fails when it doesn't come up.
+    pub fn start_again(self) -> Result<Self> {
+        let Self {
+            dir,
+            namespace,
+            descriptor_limit,
+            ..
+        } = &self;
+        let process = launch(namespace, dir, *descriptor_limit)?;
+        Ok(Self { process, ..self })
+    }
+
+    /// Ends the server as the service manager would and checks that it went in good order.
+    ///
+    /// # Errors
+    /// Fails when it doesn't end within seconds, or not with success, or has panicked.
+    pub fn stop(mut self) -> Result<()> {
+        let status = self.process.terminate()?;
+        let log = self.process.log();
+        ensure!(
+            status.success(),
+            "culvertd ended with {status}:\n{}",
+            crate::process::tail(&log)
+        );
+        ensure!(!log.contains("panicked"), "culvertd panicked:\n{log}");
+        Ok(())
+    }
+}
+
+impl ServerPlan<'_> {
+    /// Chooses the control channel's protection.
+    #[must_use]
+    pub fn wrap(mut self, wrap: Wrap) -> Self {
+        self.wrap = wrap;
+        self
+    }
+
+    /// Uses keys of this kind for the CA, the server and clients.
+    ///
+    /// # Panics
+    /// When no CA of that kind can be made.
+    #[must_use]
+    pub fn keys(mut self, kind: KeyKind) -> Self {
+        self.pki = Pki::create(self.lab.dir(), "ca", kind).expect("a CA can be made in the lab's directory");
+        self.leaf_kind = kind;
+        self
+    }
+
+    /// Sets a key of the endpoint; the value is TOML.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        self.endpoint.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Sets a key of the endpoint's authentication; the value is TOML.
+    #[must_use]
+    pub fn authentication(mut self, key: &str, value: &str) -> Self {
+        self.authentication.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Adds a target network and a rule that admits everybody to it.
+    #[must_use]
+    pub fn target(mut self, cidr: &str) -> Self {
+        self.targets.push(cidr.to_owned());
+        self.rules.push(cidr.to_owned());
+        self
+    }
+
+    /// Replaces client certificates by the users file with this user in it.
+    #[must_use]
+    pub fn with_user(mut self, name: &str, password: &str) -> Self {
+        self.users.push((name.to_owned(), password.to_owned()));
+        self.authentication.remove("client_ca");
+        self.authentication("users_file", "\"users\"")
+    }
+
+    /// Limits the server's open files.
+    #[must_use]
+    pub fn descriptor_limit(mut self, limit: u32) -> Self {
+        self.descriptor_limit = Some(limit);
+        self
+    }
+
+    /// The CA.
+    #[must_use]
+    pub fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    /// Writes certificates, keys and configuration, and starts the server.
+    ///
+    /// # Errors
+    /// Fails when a file can't be made or the server doesn't come up.
+    pub fn start(self) -> Result<Culvertd> {
+        self.pki.server("server", self.leaf_kind)?;
+        let leaf = self.pki.client("client", self.leaf_kind)?;
+        self.keys_of_wrap()?;
+        let dir = self.lab.dir().to_owned();
+        std::fs::write(dir.join("culvert.toml"), self.config())?;
+        for (name, password) in &self.users {
+            add_user(&dir.join("users"), name, password)?;
+        }
+        let namespace = self.lab.server.name().to_owned();
+        let process = launch(&namespace, &dir, self.descriptor_limit)?;
+        Ok(Culvertd {
+            process,
+            dir,
+            namespace,
+            pki: self.pki,
+            leaf_kind: self.leaf_kind,
+            wrap: self.wrap,
+            leaf,
+            descriptor_limit: self.descriptor_limit,
+        })
+    }
+
+    /// Keys come from the stock program, so that its formats are what is tested.
+    fn keys_of_wrap(&self) -> Result<()> {
+        let path = |name: &str| self.lab.path(name).display().to_string();
+        match self.wrap {
+            Wrap::None => {}
+            Wrap::TlsAuth | Wrap::TlsCrypt => {
+                run("openvpn", &["--genkey", "secret", &path("static.key")])?;
+            }
+            Wrap::TlsCryptV2 => {
+                let server = path("v2-server.key");
+                run("openvpn", &["--genkey", "tls-crypt-v2-server", &server])?;
+                let client = path("v2-client.key");
+                run(
+                    "openvpn",
+                    &[
+                        "--tls-crypt-v2",
+                        &server,
+                        "--genkey",
+                        "tls-crypt-v2-client",
+                        &client,
+                    ],
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn config(&self) -> String {
+        let channel = match self.wrap {
+            Wrap::None => "",
+            Wrap::TlsAuth => {
+                "control_channel = { tls_auth = { key = \"static.key\", digest = \"SHA256\" } }\n"
+            }
+            Wrap::TlsCrypt => "control_channel = { tls_crypt = { key = \"static.key\" } }\n",
+            Wrap::TlsCryptV2 => "control_channel = { tls_crypt_v2 = { server_key = \"v2-server.key\" } }\n",
+        };
+        let table = |entries: &BTreeMap<String, String>, between: &str| {
+            entries
+                .iter()
+                .map(|(key, value)| format!("{key} = {value}"))
+                .collect::<Vec<_>>()
+                .join(between)
+        };
+        let each = |cidrs: &[String], write: fn(&String) -> String| {
+            cidrs.iter().map(write).collect::<Vec<_>>().join(", ")
+        };
+        format!(
+            "run_dir = \"run\"\nstate_dir = \"state\"\n\n[log]\nlevel = \"info\"\n\n[[endpoint]]\n{}\n{channel}\
+             authentication = {{ {} }}\ntarget_networks = [{}]\nauthorization_rules = [{}]\n",
+            table(&self.endpoint, "\n"),
+            table(&self.authentication, ", "),
+            each(&self.targets, |cidr| format!(
+                "{{ cidr = \"{cidr}\", nat = false }}"
+            )),
+            each(&self.rules, |cidr| format!(
+                "{{ destination_cidr = \"{cidr}\", access_all = true }}"
+            )),
+        )
+    }
+}
+
+fn launch(namespace: &str, dir: &Path, descriptor_limit: Option<u32>) -> Result<Logged> {
+    let culvertd = binary("culvertd")?;
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]);
+    if let Some(limit) = descriptor_limit {
+        command.args(["prlimit", &format!("--nofile={limit}:{limit}")]);
+    }
+    command
+        .arg(culvertd)
+        .arg("--config")
+        .arg(dir.join("culvert.toml"));
+    let log = dir.join("culvertd.log");
+    let already = std::fs::read_to_string(&log)
+        .unwrap_or_default()
+        .matches("culvertd is ready")
+        .count();
+    let mut process = Logged::start("culvertd", command, &log)?;
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while process.log().matches("culvertd is ready").count() <= already {
+        let ended = process.exit_status()?;
+        ensure!(ended.is_none(), "culvertd ended at its start:\n{}", process.log());
+        ensure!(
+            std::time::Instant::now() < deadline,
+            "culvertd is not ready:\n{}",
+            process.log()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(process)
+}
+
+fn add_user(users: &Path, name: &str, password: &str) -> Result<()> {
+    use std::io::Write;
+    let mut child = Command::new(binary("culvert")?)
+        .args(["user", "add", name, "--password-stdin", "--users-file"])
+        .arg(users)
+        .stdin(std::process::Stdio::piped())
+        .spawn()?;
+    child
+        .stdin
+        .take()
+        .context("no standard input")?
+        .write_all(format!("{password}\n").as_bytes())?;
+    ensure!(child.wait()?.success(), "culvert user add failed");
+    Ok(())
+}
+
+/// A program of this workspace, built beside the tests; `CULVERT_BIN_DIR` names another place.
+///
+/// # Errors
+/// Fails when it isn't there.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let dir = match std::env::var_os("CULVERT_BIN_DIR") {
+        Some(dir) => PathBuf::from(dir),
+        None => {
+            let test = std::env::current_exe()?;
+            test.parent()
+                .and_then(Path::parent)
+                .context("no target directory")?
+                .to_owned()
+        }
+    };
+    let path = dir.join(name);
+    ensure!(
+        path.exists(),
+        "{} is missing; scripts/test builds it",
+        path.display()
+    );
+    Ok(path)
+}
