@@ -246,6 +246,15 @@ impl TcpConnection {
         self.stream.local_addr()
     }
 
+    /// Whether small packets leave at once; they do, see [`TcpSocket::bind`].
+    ///
+    /// # Errors
+    ///
+    /// When the connection is gone already.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.stream.nodelay()
+    }
+
     /// Splits the connection: frames of up to `max_frame` bytes are read by one task, and another writes what
     /// is pushed to `queue`. Closing the queue ends both.
     pub fn split(self, max_frame: usize, queue: &Arc<OutQueue>) -> (FrameReader, FrameWriter) {
