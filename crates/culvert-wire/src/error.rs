@@ -111,6 +111,9 @@ pub enum EncodeError {
     /// A pushed option with a quotation mark that is never closed.
     #[error("the pushed option {0:?} opens a quotation mark and never closes it")]
     UnbalancedQuote(String),
+    /// A pushed option that the server writes itself.
+    #[error("the pushed option {0:?} is written by the server itself; remove it")]
+    Reserved(&'static str),
     /// The output buffer is smaller than what is to be written.
     #[error("{need} bytes do not fit into a buffer of {have}")]
     NoRoom {

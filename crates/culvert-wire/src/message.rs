@@ -81,10 +81,8 @@ impl ControlMessage {
 
     /// Reads one message, without its NUL; `None` if nothing but line ends is there.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let bytes = bytes.trim_ascii_end();
-        if bytes.is_empty() {
-            return None;
-        }
+        let end = bytes.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'))?;
+        let bytes = bytes.get(..=end)?;
         if let Some(encoded) = bytes.strip_prefix(b"CR_RESPONSE,") {
             // Decoded from the received bytes, so that no copy of the answer is left behind.
             let response = std::str::from_utf8(encoded).ok().and_then(base64_decode_text);

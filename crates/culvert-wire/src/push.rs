@@ -17,6 +17,9 @@ pub const MAX_OPTION: usize = 255;
 /// Most words of an option, its name included.
 pub const MAX_WORDS: usize = 16;
 
+/// The option that joins the messages of a series; ours to write, never an operator's.
+const CONTINUATION: &str = "push-continuation";
+
 /// A message is closed before it reaches this length, as stock does: room for the continuation and more.
 const SPLIT_AT: usize = MAX_MESSAGE - 84;
 
@@ -58,8 +61,8 @@ impl PushReplyBuilder {
     /// Adds one option, for example `ping 10`.
     ///
     /// # Errors
-    /// [`EncodeError`] if the option is empty, too long, has too many words or an unclosed quotation mark, or
-    /// contains a comma or a control character.
+    /// [`EncodeError`] if the option is empty, too long, has too many words or an unclosed quotation mark,
+    /// contains a comma or a control character, or is `push-continuation`.
     pub fn push(&mut self, option: impl Into<String>) -> Result<&mut Self, EncodeError> {
         let option = option.into();
         validate_option(&option)?;
@@ -135,6 +138,9 @@ pub fn validate_option(option: &str) -> Result<(), EncodeError> {
     let Some(words) = options::split_words(option) else {
         return Err(EncodeError::UnbalancedQuote(option.to_owned()));
     };
+    if words.first().is_some_and(|name| name == CONTINUATION) {
+        return Err(EncodeError::Reserved(CONTINUATION));
+    }
     if words.len() > MAX_WORDS {
         let name = words
             .first()

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use super::CONTINUATION;
 use crate::{ParseError, PeerId};
 
 /// Most text a series may bring, in bytes.
@@ -61,7 +62,7 @@ impl PushOptions {
         let mut options = Vec::new();
         for option in text.split(',') {
             let words = split_words(option).ok_or(ParseError::Malformed("a pushed option"))?;
-            if words.first().is_some_and(|name| name != "push-continuation") {
+            if words.first().is_some_and(|name| name != CONTINUATION) {
                 options.push(words);
             }
         }

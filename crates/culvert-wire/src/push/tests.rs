@@ -79,6 +79,8 @@ fn options_clients_would_misread_are_refused() {
     assert!(list.push("a\nb").is_err());
     assert!(list.push("  ").is_err());
     assert!(list.push("echo \"open").is_err());
+    assert!(list.push("push-continuation 2").is_err());
+    assert!(list.push("\"push-continuation\" 2").is_err());
     assert!(list.push("x".repeat(256)).is_err());
     assert!(list.push("x".repeat(255)).is_ok());
     assert!(list.push("w ".repeat(17)).is_err());
