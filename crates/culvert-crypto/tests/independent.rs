@@ -2,7 +2,8 @@
 //!
 //! A comparison is skipped where its program is not installed; the vectors in the unit tests remain.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests: a panic is how they fail.
+// Helpers of tests: a panic is how they fail, and a skipped comparison has to be seen.
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result, clippy::print_stderr)]
 
 use std::fs;
 use std::path::PathBuf;
