@@ -548,7 +548,7 @@ fn a_client_that_moved_is_reported_and_followed_once_told() {
         counter.fetch_add(1, Ordering::Relaxed);
     });
     let alice = connect(&plane, config(5, ALICE));
-    let late = alice.seal(&PING);
+    let mut late = alice.seal(&PING);
     for _ in 0..5 {
         assert_eq!(alice.send_from(&plane, &udp(1), &PING), Ok(Verdict::Consumed));
     }
@@ -575,7 +575,7 @@ fn a_client_that_moved_is_reported_and_followed_once_told() {
     alice.peer.set_link(udp(1));
     assert_eq!(plane.route(1, &mut v4(INSIDE, ALICE, 60)).unwrap().link(), udp(1));
     assert!(alice.send(&plane, &PING).is_ok());
-    plane.open(900, &udp(5005), &mut late.clone()).unwrap();
+    plane.open(900, &udp(5005), &mut late).unwrap();
     assert_eq!(
         plane.poll_event(),
         None,
@@ -834,7 +834,7 @@ proptest! {
         match kind {
             0 => payload[0] = 0x45,
             1 => payload[0] = 0x60,
-            2 => payload = [&culvert_wire::occ::OCC_MAGIC[..], &payload].concat(),
+            2 => payload = [&occ::OCC_MAGIC[..], &payload].concat(),
             _ => {}
         }
         if let Ok(Verdict::Tun(ip)) = alice.send(&plane, &payload) {
