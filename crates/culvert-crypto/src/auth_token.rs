@@ -28,6 +28,9 @@ const LEN: usize = SIGNED + 32;
 const ENCODED: usize = LEN / 3 * 4;
 
 /// The key that signs tokens. Whoever has it can log in as anyone. Wiped when dropped.
+///
+/// A token names its user, not the endpoint it was issued at: endpoints that do not accept each other's logins
+/// need different keys.
 #[derive(Clone)]
 pub struct TokenKey {
     payload: Box<[u8; 128]>,
@@ -54,12 +57,13 @@ pub struct TokenClaims {
     pub issued: u64,
 }
 
-/// Whom a token was issued to.
+/// Whom a token was issued to. Part of the verdict because it decides what the token proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenUser {
     /// The user name that was asked about.
     Given,
-    /// The empty user name: a login without one. The name sent with the token means nothing then.
+    /// A login without a user name. The token proves nothing about the name that was sent with it: that name
+    /// must not become the client's identity.
     Empty,
 }
 
@@ -67,7 +71,7 @@ pub enum TokenUser {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum TokenVerdict {
-    /// Genuine and still good.
+    /// Genuine and still good. Look at `user` before you believe a name.
     Valid {
         /// What it says.
         claims: TokenClaims,

@@ -93,6 +93,10 @@ impl fmt::Debug for EpochSecret {
 /// of the packet and four zero bytes. `counter` is below 2^48.
 #[inline]
 pub fn epoch_nonce(iv: [u8; 12], epoch: u16, counter: u64) -> [u8; 12] {
+    debug_assert!(
+        counter < 1 << 48,
+        "the counter would reach into the epoch and repeat a nonce"
+    );
     let id = (u64::from(epoch) << 48) | counter;
     let mut nonce = iv;
     for (byte, with) in nonce.iter_mut().zip(id.to_be_bytes()) {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use culvert_wire::control::ControlHeader;
 use culvert_wire::{FirstByte, SessionId};
+use zeroize::Zeroize;
 
 use crate::ctr_hmac::{CtrHmacKey, TAG_LEN};
 use crate::digest::HmacKey;
@@ -92,9 +93,9 @@ impl ControlWrap {
     /// session began with.
     ///
     /// Source: OpenVPN 2.6 behaviour.
-    pub fn dynamic(exported: [u8; Key2::LEN], base: &Self, role: Role) -> Self {
-        let exported = zeroize::Zeroizing::new(exported);
+    pub fn dynamic(mut exported: [u8; Key2::LEN], base: &Self, role: Role) -> Self {
         let mut key = StaticKey::from_bytes(&exported);
+        exported.zeroize();
         if let Some(base) = base.base_key() {
             key.xor(base);
         }
