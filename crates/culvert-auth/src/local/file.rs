@@ -260,23 +260,24 @@ mod tests {
         let path = dir.path().join("users");
         add(&path, "alice", "wonderland");
         let users = LocalUsers::open(LocalOptions::new(&path)).unwrap();
-        let fastest = |name: &'static str| {
-            let table = Arc::clone(&users.table);
-            (0..5)
-                .map(|_| {
-                    let started = Instant::now();
-                    assert!(matches!(
-                        table.verify(&credentials(name, "wrong")),
-                        Verdict::Reject { .. }
-                    ));
-                    started.elapsed()
-                })
-                .min()
-                .unwrap()
+        let time = |name: &str| {
+            let started = Instant::now();
+            assert!(matches!(
+                users.table.verify(&credentials(name, "wrong")),
+                Verdict::Reject { .. }
+            ));
+            started.elapsed()
         };
-        let (known, unknown) = (fastest("alice"), fastest("mallory"));
-        assert!(unknown > known / 2, "known {known:?}, unknown {unknown:?}");
-        assert!(known > Duration::from_millis(1), "{known:?}");
+        // The fastest of many runs is the work itself; other load on the machine only adds to it.
+        let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
+        for _ in 0..50 {
+            known = known.min(time("alice"));
+            unknown = unknown.min(time("mallory"));
+            if unknown < known * 3 / 2 && known < unknown * 3 / 2 {
+                return;
+            }
+        }
+        panic!("known {known:?}, unknown {unknown:?}");
     }
 
     #[tokio::test]
