@@ -90,6 +90,17 @@ pub enum AuthBackend {
     Local(LocalUsers),
     /// An external command.
     Command(CommandBackend),
+    /// The users file, then the command.
+    Combined(LocalUsers, CommandBackend, Combine),
+}
+
+/// How the two backends of [`AuthBackend::Combined`] go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combine {
+    /// The first that accepts decides.
+    Any,
+    /// Both must accept. The user has the groups of both; of two static addresses the users file's counts.
+    All,
 }
 
 impl AuthBackend {
@@ -106,7 +117,55 @@ impl AuthBackend {
         match self {
             Self::Local(users) => users.verify(credentials).await,
             Self::Command(command) => command.verify(credentials).await,
+            Self::Combined(users, command, combine) => {
+                let first = users.verify(credentials.clone()).await;
+                match (combine, &first) {
+                    (Combine::Any, Verdict::Accept { .. }) | (Combine::All, Verdict::Reject { .. }) => first,
+                    (Combine::Any, Verdict::Reject { .. }) => {
+                        either(first, command.verify(credentials).await)
+                    }
+                    (Combine::All, Verdict::Accept { .. }) => both(first, command.verify(credentials).await),
+                }
+            }
         }
+    }
+}
+
+/// The second verdict, its log completed by why the first backend refused.
+fn either(first: Verdict, second: Verdict) -> Verdict {
+    match (first, second) {
+        (Verdict::Reject { log: first, .. }, Verdict::Reject { log, client_message }) => Verdict::Reject {
+            log: format!("users file: {first}; command: {log}"),
+            client_message,
+        },
+        (_, second) => second,
+    }
+}
+
+/// What two acceptances grant together; a rejection stays one.
+fn both(first: Verdict, second: Verdict) -> Verdict {
+    match (first, second) {
+        (
+            Verdict::Accept {
+                mut groups,
+                static_v4,
+                static_v6,
+            },
+            Verdict::Accept {
+                groups: more,
+                static_v4: other_v4,
+                static_v6: other_v6,
+            },
+        ) => {
+            let more: Vec<String> = more.into_iter().filter(|group| !groups.contains(group)).collect();
+            groups.extend(more);
+            Verdict::Accept {
+                groups,
+                static_v4: static_v4.or(other_v4),
+                static_v6: static_v6.or(other_v6),
+            }
+        }
+        (rejected @ Verdict::Reject { .. }, _) | (_, rejected) => rejected,
     }
 }
 
@@ -123,6 +182,31 @@ pub(crate) fn place_address(address: IpAddr, v4: &mut Option<Ipv4Addr>, v6: &mut
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_acceptances_add_up_and_the_users_file_has_the_first_say() {
+        let accept = |groups: &[&str], v4: Option<[u8; 4]>| Verdict::Accept {
+            groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            static_v4: v4.map(Ipv4Addr::from),
+            static_v6: None,
+        };
+        assert_eq!(
+            both(
+                accept(&["a", "b"], Some([10, 0, 0, 1])),
+                accept(&["b", "c"], Some([10, 0, 0, 2]))
+            ),
+            accept(&["a", "b", "c"], Some([10, 0, 0, 1]))
+        );
+        assert_eq!(
+            both(accept(&[], None), Verdict::reject("no")),
+            Verdict::reject("no")
+        );
+        assert_eq!(either(Verdict::reject("a"), accept(&[], None)), accept(&[], None));
+        assert_eq!(
+            either(Verdict::reject("a"), Verdict::reject_telling("b", "c")),
+            Verdict::reject_telling("users file: a; command: b", "c")
+        );
+    }
 
     #[test]
     fn debug_output_never_shows_the_password() {

@@ -11,7 +11,7 @@ mod gate;
 mod local;
 mod name;
 
-pub use backend::{AuthBackend, Credentials, Verdict};
+pub use backend::{AuthBackend, Combine, Credentials, Verdict};
 pub use command::{CommandBackend, CommandError, CommandOptions};
 pub use local::{LocalOptions, LocalUsers, UserFile, UserRecord, UsersError, hash_password};
 pub use name::{MAX_NAME_BYTES, UnsafeName, check_name};
