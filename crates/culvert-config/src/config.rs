@@ -67,10 +67,37 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NamedFile {
     pub(crate) path: PathBuf,
-    pub(crate) purpose: &'static str,
-    pub(crate) secret: bool,
+    pub(crate) kind: FileKind,
     pub(crate) line: usize,
     pub(crate) column: usize,
+}
+
+/// What a named file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileKind {
+    pub(crate) purpose: &'static str,
+    /// Only the daemon should be able to read it.
+    pub(crate) secret: bool,
+    /// It may be created later.
+    pub(crate) optional: bool,
+}
+
+impl FileKind {
+    pub(crate) const fn public(purpose: &'static str) -> Self {
+        Self {
+            purpose,
+            secret: false,
+            optional: false,
+        }
+    }
+
+    pub(crate) const fn secret(purpose: &'static str) -> Self {
+        Self {
+            purpose,
+            secret: true,
+            optional: false,
+        }
+    }
 }
 
 impl Config {
@@ -92,7 +119,9 @@ impl Config {
             ))));
         }
         let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        Self::from_str(&text, path)
+        // A daemon may change its working directory; paths must not depend on it.
+        let absolute = std::path::absolute(path).map_err(unreadable)?;
+        read(&text, path, absolute.parent().unwrap_or(&absolute))
     }
 
     /// Checks the text of a configuration file; `path` names it in messages and is where its relative paths
@@ -101,7 +130,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Invalid`] with every problem of the text.
     pub fn from_str(text: &str, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
-        read(text, path.as_ref())
+        let path = path.as_ref();
+        read(text, path, path.parent().unwrap_or(path))
     }
 
     /// Looks for every file the configuration names. A key that everybody on the machine may read becomes a
@@ -118,8 +148,15 @@ impl Config {
                 message,
                 cure: cure.into(),
             };
-            let (purpose, path) = (file.purpose, file.path.display());
+            let (purpose, path) = (file.kind.purpose, file.path.display());
             match std::fs::File::open(&file.path).and_then(|open| open.metadata()) {
+                Err(error) if file.kind.optional && error.kind() == std::io::ErrorKind::NotFound => {
+                    let message = format!("there is no {purpose} {path} yet");
+                    warnings.push(problem(
+                        message,
+                        "create it; until then nobody can log in with it",
+                    ));
+                }
                 Err(error) => {
                     let message = format!("cannot open the {purpose} {path}: {error}");
                     let cure =
@@ -132,7 +169,7 @@ impl Config {
                         "give its path",
                     ));
                 }
-                Ok(metadata) if file.secret && open_to_all(&metadata) => {
+                Ok(metadata) if file.kind.secret && open_to_all(&metadata) => {
                     let message = format!("everybody on this machine may read the {purpose} {path}");
                     warnings.push(problem(message, "take the right away: chmod o= on it"));
                 }

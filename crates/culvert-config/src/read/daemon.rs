@@ -15,9 +15,9 @@ use crate::config::{Config, Log, LogFormat};
 use crate::endpoint::{EndpointConfig, overlap};
 use crate::error::{ConfigError, Fault, Report};
 
-/// Reads and checks a whole configuration.
-pub(crate) fn read(text: &str, file: &Path) -> Result<Config, ConfigError> {
-    let document = Document::new(text, file);
+/// Reads and checks a whole configuration. `file` names it in messages; relative paths start at `folder`.
+pub(crate) fn read(text: &str, file: &Path, folder: &Path) -> Result<Config, ConfigError> {
+    let document = Document::new(text, folder);
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let fault = Fault::new(
@@ -64,7 +64,7 @@ fn read_root<'d>(document: &'d Document<'d>, root: &'d DeTable<'_>, file: &Path)
     table.finish();
     document.is_sound().then(|| Config {
         path: file.into(),
-        admin_socket: admin_socket.unwrap_or_else(|| run_dir.join("admin.sock")),
+        admin_socket: admin_socket.unwrap_or_else(|| run_dir.join("culvert.sock")),
         state_dir,
         run_dir,
         workers: workers.and_then(|workers| NonZeroUsize::new(workers.into())),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::config::NamedFile;
+use crate::config::{FileKind, NamedFile};
 use crate::error::{Fault, FieldProblem, Problem};
 
 /// Bytes of the document.
@@ -23,11 +23,11 @@ pub(crate) struct Document<'t> {
 }
 
 impl<'t> Document<'t> {
-    /// `path` is the file's; relative paths in it are relative to its folder.
-    pub(crate) fn new(text: &'t str, path: &Path) -> Self {
+    /// Relative paths in the document start at `folder`.
+    pub(crate) fn new(text: &'t str, folder: &Path) -> Self {
         Self {
             text,
-            folder: path.parent().map(Path::to_owned).unwrap_or_default(),
+            folder: folder.to_owned(),
             problems: RefCell::default(),
             warnings: RefCell::default(),
             spans: RefCell::default(),
@@ -88,13 +88,12 @@ impl<'t> Document<'t> {
     }
 
     /// A path of the document made absolute, and remembered for the check of files.
-    pub(crate) fn file(&self, path: &str, span: &Span, purpose: &'static str, secret: bool) -> PathBuf {
+    pub(crate) fn file(&self, path: &str, span: &Span, kind: FileKind) -> PathBuf {
         let path = self.folder.join(path);
         let (line, column) = self.position(span.start);
         let file = NamedFile {
             path: path.clone(),
-            purpose,
-            secret,
+            kind,
             line,
             column,
         };

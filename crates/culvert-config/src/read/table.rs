@@ -1,12 +1,15 @@
 //! One table of the document, read key by key; what nobody asked for is refused at the end.
 
 use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::document::{Document, Span, join};
 use super::suggest::closest;
+use super::values::path;
+use crate::config::FileKind;
 use crate::error::Fault;
 
 /// A value with its place and the path that leads to it.
@@ -133,6 +136,14 @@ impl<'d, 'i> Table<'d, 'i> {
             .is_some_and(|value| value.get_ref().as_bool() == Some(false))
     }
 
+    /// How many elements an array has in the file; `None` when the key is missing or no array.
+    pub(crate) fn length(&self, key: &str) -> Option<usize> {
+        self.table
+            .get(key)
+            .and_then(|value| value.get_ref().as_array())
+            .map(|array| array.len())
+    }
+
     /// A table inside this one.
     pub(crate) fn table(&self, key: &'static str) -> Option<Self> {
         let value = self.value(key)?;
@@ -170,6 +181,27 @@ impl<'d, 'i> Table<'d, 'i> {
                 None
             }
         }
+    }
+
+    /// The path of a file, made absolute and noted for the check of files.
+    pub(crate) fn file(&self, key: &'static str, kind: FileKind) -> Option<PathBuf> {
+        self.read(key, |value| {
+            Ok(self.document.file(path(value)?, &value.span, kind))
+        })
+    }
+
+    /// The path of a file that must be named.
+    pub(crate) fn require_file(&self, key: &'static str, kind: FileKind) -> Option<PathBuf> {
+        if !self.has(key) {
+            let cure = format!("give the path of the {}", kind.purpose);
+            self.refuse(Fault::new(format!("{key} is missing"), cure));
+        }
+        self.file(key, kind)
+    }
+
+    /// Where relative paths start.
+    pub(crate) fn folder(&self) -> &Path {
+        self.document.folder()
     }
 
     /// Reports a problem with the table as a whole.

@@ -1,0 +1,99 @@
+//! Target networks, routes and authorization rules.
+
+use culvert_policy::{Access, AuthorizationRule};
+use ipnetwork::IpNetwork;
+
+use super::table::Table;
+use super::values::{boolean, network, string};
+use crate::endpoint::{EndpointSpec, Route, TargetNetwork};
+use crate::error::Fault;
+
+/// What lies behind the endpoint and who may go there.
+pub(super) fn networks(table: &Table<'_, '_>, spec: &mut EndpointSpec) {
+    for entry in table.tables("target_networks") {
+        let cidr = entry.require("cidr", "write the network, as in cidr = \"10.0.0.0/16\"", network);
+        let interface = entry.read("interface", string);
+        let nat = entry.read("nat", boolean);
+        entry.finish();
+        let read = cidr.map(|cidr| TargetNetwork {
+            cidr,
+            interface,
+            nat: nat.unwrap_or_else(|| cidr.is_ipv4()),
+        });
+        spec.target_networks.extend(read);
+    }
+    for entry in table.tables("routes") {
+        let cure = "write the destination, as in destination_cidr = \"0.0.0.0/0\"";
+        let destination = entry.require("destination_cidr", cure, network);
+        let through = entry.read("target_network", network);
+        let description = entry.read("description", string);
+        let Some(destination_cidr) = destination else {
+            entry.finish();
+            continue;
+        };
+        match through.or_else(|| best_target(destination_cidr, &spec.target_networks)) {
+            Some(target_network) => {
+                spec.routes.push(Route {
+                    destination_cidr,
+                    target_network,
+                    description,
+                });
+            }
+            None => entry.refuse(Fault::new(
+                format!("the route {destination_cidr} leads nowhere: there is no target network for it"),
+                "add one to target_networks",
+            )),
+        }
+        entry.finish();
+    }
+    for entry in table.tables("authorization_rules") {
+        spec.authorization_rules.extend(rule(&entry));
+        entry.finish();
+    }
+    if let Some(client_to_client) = table.read("client_to_client", boolean) {
+        spec.client_to_client = client_to_client;
+    }
+}
+
+fn rule(table: &Table<'_, '_>) -> Option<AuthorizationRule> {
+    let cure = "write the destination, as in destination_cidr = \"10.0.0.0/16\"";
+    let destination = table.require("destination_cidr", cure, network);
+    let all = table.read("access_all", boolean);
+    let group = table.read("group_id", string);
+    let description = table.read("description", string);
+    let access = match (all.unwrap_or(false), group) {
+        (true, None) => Some(Access::AllUsers),
+        (false, Some(group)) => Some(Access::Group(group)),
+        (true, Some(_)) => {
+            let message = "the rule names a group and admits everybody";
+            table.refuse_key("access_all", Fault::new(message, "keep access_all or group_id"));
+            None
+        }
+        (false, None) if table.has("group_id") => None,
+        (false, None) => {
+            let cure = "write access_all = true or group_id = \"...\"";
+            table.refuse(Fault::new("the rule admits nobody", cure));
+            None
+        }
+    };
+    Some(AuthorizationRule {
+        destination: destination?,
+        access: access?,
+        description,
+    })
+}
+
+/// The target network a route most likely means: one that contains it, else the first of its family.
+fn best_target(destination: IpNetwork, targets: &[TargetNetwork]) -> Option<IpNetwork> {
+    let same_family = |target: &&TargetNetwork| target.cidr.is_ipv4() == destination.is_ipv4();
+    let containing = targets
+        .iter()
+        .filter(same_family)
+        .filter(|target| {
+            target.cidr.contains(destination.network()) && target.cidr.prefix() <= destination.prefix()
+        })
+        .max_by_key(|target| target.cidr.prefix());
+    containing
+        .or_else(|| targets.iter().find(same_family))
+        .map(|target| target.cidr)
+}
