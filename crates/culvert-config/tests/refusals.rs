@@ -77,8 +77,8 @@ fn single_values_are_refused_with_the_cure() {
     refuses("max_clients = 300", &["holds 253", "larger client_cidr_block"]);
     refuses("max_clients = 0", &["nobody could connect"]);
     refuses("session_timeout = \"soon\"", &["not a duration", "\"off\""]);
-    refuses("session_timeout = \"5s\"", &["between 60 and"]);
-    refuses("renegotiation = 5", &["between 60 and"]);
+    refuses("session_timeout = \"5s\"", &["between 10 and"]);
+    refuses("renegotiation = 2", &["between 5 and"]);
     refuses(
         "keepalive = { ping = 10, ping_restart = 15 }",
         &["at least twice ping"],

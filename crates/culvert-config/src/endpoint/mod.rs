@@ -73,6 +73,10 @@ pub struct EndpointSpec {
     pub tls_version_min: TlsVersion,
     /// Data channel ciphers, best first.
     pub data_ciphers: Vec<DataCipher>,
+    /// Offers the epoch data format, which never runs out of packet numbers, to clients that know it.
+    pub data_epoch: bool,
+    /// Derives data keys with the TLS exporter where the client can; false keeps to OpenVPN's older way.
+    pub tls_key_export: bool,
     /// Digest for the CBC ciphers of old clients; `None` refuses those ciphers.
     pub legacy_cbc: Option<Digest>,
     /// Resolvers pushed to clients; none leaves the device's own.
@@ -95,6 +99,8 @@ pub struct EndpointSpec {
     pub client_to_client: bool,
     /// Pings and the silence after which a peer is given up.
     pub keepalive: Keepalive,
+    /// How long a client may take to connect, and to renew its keys.
+    pub handshake_window: Duration,
     /// How often the server renews the keys of a session; `None` leaves it to the client.
     pub renegotiation: Option<Duration>,
     /// Tokens that spare clients a second password login; `None` asks again each time.
@@ -152,6 +158,8 @@ impl EndpointSpec {
             control_channel: ControlChannel::Plain,
             tls_version_min: TlsVersion::Tls12,
             data_ciphers: DataCipher::DEFAULT.to_vec(),
+            data_epoch: true,
+            tls_key_export: true,
             legacy_cbc: None,
             dns_servers: Vec::new(),
             domains: Vec::new(),
@@ -163,6 +171,7 @@ impl EndpointSpec {
             authorization_rules: Vec::new(),
             client_to_client: false,
             keepalive: Keepalive::default(),
+            handshake_window: Duration::from_secs(60),
             renegotiation,
             auth_token,
             max_clients: None,

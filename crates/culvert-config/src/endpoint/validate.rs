@@ -317,11 +317,12 @@ impl Check<'_> {
             let message = "ping_restart is less than two pings, so one lost packet would end a session";
             self.refuse("keepalive.ping_restart", message, "set it to at least twice ping");
         }
+        self.within("handshake_window", spec.handshake_window, 5, 600);
         if let Some(timeout) = spec.session_timeout {
-            self.within("session_timeout", timeout, 60, 365 * 24 * 3600);
+            self.within("session_timeout", timeout, 10, 365 * 24 * 3600);
         }
         if let Some(interval) = spec.renegotiation {
-            self.within("renegotiation", interval, 60, 7 * 24 * 3600);
+            self.within("renegotiation", interval, 5, 7 * 24 * 3600);
         }
         if let Some(command) = spec
             .authentication
@@ -339,9 +340,9 @@ impl Check<'_> {
                 "remove auth_token, or add password authentication",
             );
         }
-        self.within("auth_token.renewal", token.renewal, 60, 24 * 3600);
+        self.within("auth_token.renewal", token.renewal, 5, 24 * 3600);
         if let Some(lifetime) = token.lifetime {
-            self.within("auth_token.lifetime", lifetime, 60, 365 * 24 * 3600);
+            self.within("auth_token.lifetime", lifetime, 10, 365 * 24 * 3600);
             if token.renewal > lifetime {
                 let message = "a token would expire before it is renewed";
                 self.refuse(

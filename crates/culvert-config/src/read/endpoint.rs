@@ -141,6 +141,8 @@ fn outside(table: &Table<'_, '_>, spec: &mut EndpointSpec) {
         &mut spec.data_ciphers,
         table.list("data_ciphers", |value| word(value, DataCipher::parse)),
     );
+    replace(&mut spec.data_epoch, table.read("data_epoch", boolean));
+    replace(&mut spec.tls_key_export, table.read("tls_key_export", boolean));
     let legacy = table.read("legacy_cbc", boolean).unwrap_or(false);
     let digest = table.read("legacy_digest", |value| word(value, Digest::parse));
     if digest.is_some() && !legacy {
@@ -205,6 +207,10 @@ fn sessions(table: &Table<'_, '_>, spec: &mut EndpointSpec) {
         );
         keepalive.finish();
     }
+    replace(
+        &mut spec.handshake_window,
+        table.read("handshake_window", duration),
+    );
     replace(
         &mut spec.renegotiation,
         table.read("renegotiation", duration_or_off),
