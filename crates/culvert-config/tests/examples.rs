@@ -80,7 +80,11 @@ fn settings_arrive_where_they_belong() {
     assert_eq!(endpoint.server_v4().to_string(), "10.8.0.1");
     assert_eq!(endpoint.server_v6().unwrap().to_string(), "fd00:8::1");
     assert!(endpoint.server_certificate.is_absolute());
-    assert!(endpoint.server_certificate.ends_with("config/pki/server.crt"));
+    assert!(
+        endpoint
+            .server_certificate
+            .ends_with("config/pki/issued/server.crt")
+    );
     assert!(matches!(
         endpoint.control_channel,
         ControlChannel::TlsCryptV2(_, Some(_))
@@ -140,9 +144,10 @@ fn a_private_key_open_to_everybody_is_warned_of_and_a_users_file_may_come_later(
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("culvert.toml");
-    std::fs::create_dir_all(folder.path().join("pki")).unwrap();
+    std::fs::create_dir_all(folder.path().join("pki/issued")).unwrap();
+    std::fs::create_dir_all(folder.path().join("pki/private")).unwrap();
     std::fs::create_dir_all(folder.path().join("keys")).unwrap();
-    for name in ["pki/server.crt", "pki/server.key", "keys/tc.key"] {
+    for name in ["pki/issued/server.crt", "pki/private/server.key", "keys/tc.key"] {
         std::fs::write(folder.path().join(name), "").unwrap();
         let mode = std::fs::Permissions::from_mode(if name == "keys/tc.key" { 0o600 } else { 0o644 });
         std::fs::set_permissions(folder.path().join(name), mode).unwrap();
