@@ -29,6 +29,7 @@ pub struct DataHeader {
 
 impl DataHeader {
     /// A DATA_V1 header.
+    #[inline]
     pub fn v1(key_id: KeyId) -> Self {
         Self {
             key_id,
@@ -38,6 +39,7 @@ impl DataHeader {
     }
 
     /// A DATA_V2 header.
+    #[inline]
     pub fn v2(key_id: KeyId, peer: PeerId) -> Self {
         Self {
             key_id,
@@ -50,6 +52,7 @@ impl DataHeader {
     ///
     /// # Errors
     /// [`ParseError`] if the packet is too short or not a data packet.
+    #[inline]
     pub fn parse(packet: &[u8]) -> Result<Self, ParseError> {
         let first = FirstByte::peek(packet)?;
         match (first.opcode, packet) {
@@ -61,11 +64,13 @@ impl DataHeader {
     }
 
     /// The peer to look up, or `None` if only the source address tells who sent the packet.
+    #[inline]
     pub fn named_peer(&self) -> Option<PeerId> {
         self.peer.filter(|peer| peer.is_defined())
     }
 
     /// The header's bytes on the wire.
+    #[inline]
     pub fn encode(&self) -> ArrayVec<u8, V2_LEN> {
         let mut out = ArrayVec::new();
         let opcode = if self.peer.is_some() {
@@ -88,6 +93,7 @@ impl DataHeader {
     ///
     /// # Errors
     /// [`EncodeError::NoRoom`] if `out` is too short.
+    #[inline]
     pub fn write(&self, out: &mut [u8]) -> Result<usize, EncodeError> {
         let bytes = self.encode();
         let have = out.len();

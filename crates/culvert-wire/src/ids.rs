@@ -51,16 +51,19 @@ impl KeyId {
     }
 
     /// The low three bits of a packet's first byte.
+    #[inline]
     pub fn from_low_bits(byte: u8) -> Self {
         Self(byte & 7)
     }
 
     /// The value, 0..=7.
+    #[inline]
     pub fn value(self) -> u8 {
         self.0
     }
 
     /// The value as an index below [`Self::COUNT`].
+    #[inline]
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
@@ -95,6 +98,7 @@ impl PeerId {
     }
 
     /// From its three bytes on the wire.
+    #[inline]
     pub fn from_bytes([a, b, c]: [u8; 3]) -> Self {
         Self(u32::from_be_bytes([0, a, b, c]))
     }
@@ -106,6 +110,7 @@ impl PeerId {
     }
 
     /// The value, below 2^24.
+    #[inline]
     pub fn value(self) -> u32 {
         self.0
     }
@@ -116,6 +121,7 @@ impl PeerId {
     }
 
     /// False for [`Self::UNDEFINED`].
+    #[inline]
     pub fn is_defined(self) -> bool {
         self != Self::UNDEFINED
     }

@@ -31,6 +31,7 @@ impl IpHeader {
     ///
     /// # Errors
     /// [`ParseError`] if the version is neither 4 nor 6 or a length field contradicts the packet's length.
+    #[inline]
     pub fn parse(packet: &[u8]) -> Result<Self, ParseError> {
         match packet.first().map(|byte| byte >> 4) {
             Some(4) => Self::parse_v4(packet),
@@ -41,15 +42,18 @@ impl IpHeader {
     }
 
     /// 4 or 6.
+    #[inline]
     pub fn version(&self) -> u8 {
         if self.source.is_ipv4() { 4 } else { 6 }
     }
 
     /// False for all but the first fragment of an IPv4 packet, which carries no transport header.
+    #[inline]
     pub fn is_first_fragment(&self) -> bool {
         self.fragment_offset == 0
     }
 
+    #[inline]
     fn parse_v4(packet: &[u8]) -> Result<Self, ParseError> {
         let header: &[u8; V4_HEADER_LEN] = packet
             .first_chunk()
@@ -89,6 +93,7 @@ impl IpHeader {
         })
     }
 
+    #[inline]
     fn parse_v6(packet: &[u8]) -> Result<Self, ParseError> {
         let (header, _) = packet
             .split_first_chunk::<V6_HEADER_LEN>()

@@ -21,11 +21,13 @@ pub const EXIT: [u8; 17] = [
 ];
 
 /// True if the plaintext of a data packet is a ping.
+#[inline]
 pub fn is_ping(plaintext: &[u8]) -> bool {
     plaintext == PING
 }
 
 /// True if the plaintext of a data packet is an OCC message.
+#[inline]
 pub fn is_occ(plaintext: &[u8]) -> bool {
     plaintext.starts_with(&OCC_MAGIC)
 }

@@ -34,6 +34,7 @@ impl Opcode {
     ///
     /// # Errors
     /// [`ParseError::UnknownOpcode`] for everything outside 3..=11.
+    #[inline]
     pub fn from_value(value: u8) -> Result<Self, ParseError> {
         Ok(match value {
             3 => Self::ControlSoftResetV1,
@@ -50,11 +51,13 @@ impl Opcode {
     }
 
     /// The value in the upper five bits of the first byte, not shifted.
+    #[inline]
     pub fn value(self) -> u8 {
         self as u8
     }
 
     /// True for DATA_V1 and DATA_V2: the data plane's packets.
+    #[inline]
     pub fn is_data(self) -> bool {
         matches!(self, Self::DataV1 | Self::DataV2)
     }
@@ -87,6 +90,7 @@ impl FirstByte {
     ///
     /// # Errors
     /// [`ParseError::UnknownOpcode`], or [`ParseError::ResetKeyId`] for a hard reset whose key id is not 0.
+    #[inline]
     pub fn parse(byte: u8) -> Result<Self, ParseError> {
         let opcode = Opcode::from_value(byte >> 3)?;
         let key_id = KeyId::from_low_bits(byte);
@@ -100,6 +104,7 @@ impl FirstByte {
     ///
     /// # Errors
     /// [`ParseError::Empty`], or those of [`Self::parse`].
+    #[inline]
     pub fn peek(packet: &[u8]) -> Result<Self, ParseError> {
         packet
             .first()
@@ -109,6 +114,7 @@ impl FirstByte {
     }
 
     /// The byte on the wire.
+    #[inline]
     pub fn encode(self) -> u8 {
         (self.opcode.value() << 3) | self.key_id.value()
     }

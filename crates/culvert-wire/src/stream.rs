@@ -66,6 +66,7 @@ impl FrameDecoder {
     ///
     /// # Errors
     /// [`StreamError`]; from then on every call repeats it, because the packet boundary is lost.
+    #[inline]
     pub fn next_frame(&mut self, filled: &[u8]) -> Result<Option<Range<usize>>, StreamError> {
         if let Some(error) = self.broken {
             return Err(error);
