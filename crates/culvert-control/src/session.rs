@@ -63,14 +63,21 @@ pub struct Session {
     primary_expires: Option<Instant>,
     negotiated: Option<Negotiated>,
     renegotiate_at: Option<Instant>,
+    /// When the lame duck's control channel is given up.
+    retire_at: Option<Instant>,
     messages: VecDeque<Vec<u8>>,
     message_bytes: usize,
     events: VecDeque<SessionEvent>,
     ended: bool,
 }
 
+/// The key before the newest.
 struct LameDuck {
-    key: Box<KeyState>,
+    key_id: KeyId,
+    /// Its control channel. Given up, to save the memory of a TLS connection, once no peer can be using it any
+    /// more; never before the newest key is active, as it may be needed again until then.
+    control: Option<Box<KeyState>>,
+    /// When its data key is to be forgotten too.
     expires: Instant,
 }
 
@@ -136,6 +143,7 @@ impl Session {
             primary_expires: None,
             negotiated: None,
             renegotiate_at: None,
+            retire_at: None,
             messages: VecDeque::new(),
             message_bytes: 0,
             events: VecDeque::new(),
@@ -225,7 +233,7 @@ impl Session {
     pub fn data_key(&self, key_id: KeyId) -> Result<Key2, SessionError> {
         let not_ready = SessionError::KeyNotReady { key_id };
         let negotiated = self.negotiated.ok_or_else(|| not_ready.clone())?;
-        let key = [Some(&self.primary), self.lame_duck.as_ref().map(|lame| &lame.key)]
+        let key = [Some(&*self.primary), self.lame_control()]
             .into_iter()
             .flatten()
             .find(|key| key.key_id == key_id && key.has_keys())
@@ -240,6 +248,10 @@ impl Session {
             reason: error.to_string(),
         })?;
         Ok(key2)
+    }
+
+    fn lame_control(&self) -> Option<&KeyState> {
+        self.lame_duck.as_ref()?.control.as_deref()
     }
 
     fn export(&self, key: &KeyState, label: &[u8]) -> Result<[u8; 256], SessionError> {
@@ -301,16 +313,21 @@ impl Session {
 
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if event.is_none() && self.events.capacity() > 0 {
+            // Events are large and rare: a session that is idle for hours needs no room for them.
+            self.events = VecDeque::new();
+        }
+        event
     }
 
     /// Bytes kept for this session on behalf of its peer: packets out of order or unacknowledged, incomplete
     /// TLS records and messages. The fixed state of TLS itself, about 9 KiB per key, is not counted.
     pub fn buffered_bytes(&self) -> usize {
         let keys = [
-            Some(&self.primary),
-            self.lame_duck.as_ref().map(|lame| &lame.key),
-            self.dying.as_ref().map(|(key, _)| key),
+            Some(&*self.primary),
+            self.lame_control(),
+            self.dying.as_ref().map(|(key, _)| &**key),
         ];
         keys.into_iter()
             .flatten()

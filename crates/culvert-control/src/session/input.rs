@@ -121,7 +121,7 @@ impl Session {
         if self
             .lame_duck
             .as_ref()
-            .is_some_and(|lame| lame.key.key_id == key_id)
+            .is_some_and(|lame| lame.key_id == key_id && lame.control.is_some())
         {
             return Ok(Slot::LameDuck);
         }
@@ -153,8 +153,8 @@ impl Session {
         }
         let key: &mut KeyState = match slot {
             Slot::Primary | Slot::Next(_) => &mut self.primary,
-            Slot::LameDuck => match &mut self.lame_duck {
-                Some(lame) => &mut lame.key,
+            Slot::LameDuck => match self.lame_duck.as_mut().and_then(|lame| lame.control.as_mut()) {
+                Some(key) => key,
                 None => return Ok(()),
             },
             Slot::Dying => match &mut self.dying {
@@ -190,6 +190,11 @@ impl Session {
         let at = now.instant;
         if self.lame_duck.as_ref().is_some_and(|lame| lame.expires <= at) {
             self.forget_lame_duck();
+        }
+        if self.retire_at.take_if(|due| *due <= at).is_some()
+            && let Some(lame) = &mut self.lame_duck
+        {
+            lame.control = None;
         }
         if self.dying.as_ref().is_some_and(|(_, until)| *until <= at) {
             self.dying = None;

@@ -17,7 +17,7 @@ impl Session {
         let wrapped_key = self.wrapping.wrapped_key_len();
         let (key_id, packet) = [
             Some(&mut self.primary),
-            self.lame_duck.as_mut().map(|lame| &mut lame.key),
+            self.lame_duck.as_mut().and_then(|lame| lame.control.as_mut()),
             self.dying.as_mut().map(|(key, _)| key),
         ]
         .into_iter()
@@ -59,12 +59,13 @@ impl Session {
         let dying = self.dying.as_ref();
         [
             self.primary.next_timeout(),
-            lame.and_then(|lame| lame.key.next_timeout()),
+            lame.and_then(|lame| lame.control.as_ref()?.next_timeout()),
             lame.map(|lame| lame.expires),
             dying.and_then(|(key, _)| key.next_timeout()),
             dying.map(|(_, until)| *until),
             self.primary_expires,
             self.renegotiate_at,
+            self.retire_at,
         ]
         .into_iter()
         .flatten()

@@ -56,6 +56,7 @@ impl Session {
             self.dying = None;
         }
         self.renegotiate_at = None;
+        self.retire_at = None;
         let fresh = KeyState::initiate(
             key_id,
             self.role,
@@ -70,36 +71,43 @@ impl Session {
             .primary_expires
             .take()
             .unwrap_or(now + self.config.tran_window);
-        self.lame_duck = Some(LameDuck { key: old, expires });
+        self.lame_duck = Some(LameDuck {
+            key_id: old.key_id,
+            control: Some(old),
+            expires,
+        });
     }
 
     pub(super) fn forget_lame_duck(&mut self) {
         if let Some(lame) = self.lame_duck.take() {
-            self.events.push_back(SessionEvent::LameDuckExpired {
-                key_id: lame.key.key_id,
-            });
+            self.events
+                .push_back(SessionEvent::LameDuckExpired { key_id: lame.key_id });
         }
     }
 
     /// The newest key failed: fall back to the one before, or end.
     pub(super) fn on_failure(&mut self, now: Instant, error: SessionError) {
         let key_id = self.primary.key_id;
-        match self.lame_duck.take() {
-            Some(lame) if !self.primary.was_active() => {
-                let mut failed = std::mem::replace(&mut self.primary, lame.key);
-                failed.quiet_from(now + ALERT_TIME);
-                self.dying = Some((failed, now + ALERT_TIME));
-                self.primary.restore();
-                self.primary_expires = Some(lame.expires);
-                self.renegotiate_at = Some(now + self.config.hand_window);
-                self.events
-                    .push_back(SessionEvent::RenegotiationFailed { key_id, error });
-            }
-            lame => {
-                self.lame_duck = lame;
-                self.end(now, error);
-            }
-        }
+        let before = self
+            .lame_duck
+            .take_if(|lame| lame.control.is_some() && !self.primary.was_active());
+        let Some(LameDuck {
+            control: Some(control),
+            expires,
+            ..
+        }) = before
+        else {
+            self.end(now, error);
+            return;
+        };
+        let mut failed = std::mem::replace(&mut self.primary, control);
+        failed.quiet_from(now + ALERT_TIME);
+        self.dying = Some((failed, now + ALERT_TIME));
+        self.primary.restore();
+        self.primary_expires = Some(expires);
+        self.renegotiate_at = Some(now + self.config.hand_window);
+        self.events
+            .push_back(SessionEvent::RenegotiationFailed { key_id, error });
     }
 
     pub(super) fn end(&mut self, now: Instant, error: SessionError) {
@@ -117,8 +125,12 @@ impl Session {
         self.events.push_back(SessionEvent::Failed { error });
     }
 
-    /// The newest key is in use: plan its successor.
+    /// The newest key is in use: plan its successor, and the end of the one before.
     pub(super) fn plan_renegotiation(&mut self, now: Instant, entropy: &mut dyn Entropy) {
+        if self.lame_duck.is_some() {
+            // OpenVPN 3 sends messages under the old key for up to 60 s more; 2.x not at all.
+            self.retire_at = Some(now + 2 * self.config.hand_window);
+        }
         self.renegotiate_at = self.config.reneg_interval.map(|interval| {
             let early = match self.role {
                 Role::Server => up_to_a_tenth(interval, entropy),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use culvert_control::{SessionError, SessionEvent};
+use culvert_control::{ControlDrop, SessionError, SessionEvent};
 use culvert_wire::{KeyId, Opcode};
 
 use crate::pair::{MODES, Mode, Pair, Setup, header};
@@ -151,6 +151,27 @@ fn a_message_on_the_old_key_still_arrives_after_the_change() {
         event,
         SessionEvent::Message { key_id: KeyId::FIRST, record } if record == b"EXIT\0"
     )));
+}
+
+#[test]
+fn the_old_control_channel_is_given_up_long_before_its_data_key() {
+    let mut pair = Pair::connected(Setup::default());
+    pair.client.send_message(b"EXIT\0").unwrap();
+    let now = pair.now;
+    let late = pair.client.poll_transmit(now).unwrap();
+    soft_reset(&mut pair, true);
+    pair.run_for(130);
+    pair.server_receives(late);
+    assert_eq!(
+        pair.server_drops.last(),
+        Some(&ControlDrop::UnknownKey(KeyId::FIRST))
+    );
+    assert!(
+        !pair
+            .server_events
+            .iter()
+            .any(|event| matches!(event, SessionEvent::LameDuckExpired { .. }))
+    );
 }
 
 #[test]
