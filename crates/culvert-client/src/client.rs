@@ -1,0 +1,464 @@
+//! The client itself.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use culvert_control::{Session, SessionConfig, SessionEvent, SessionWrap};
+use culvert_crypto::{AuthDigest, DataCipher, Entropy};
+use culvert_data::{DataFormat, DropReason, Framing};
+use culvert_wire::message::ControlMessage;
+use culvert_wire::push::{PushAssembler, PushOptions};
+use culvert_wire::{FirstByte, KeyId, LinkAddr, Now, PeerId, SessionId, occ};
+
+use crate::data::{DataChannel, DataSettings};
+use crate::event::{ClientDrop, ClientEvent, End};
+use crate::personality::Personality;
+
+/// How long after the handshake options are asked for, if they did not come by themselves.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+/// And how often from then on.
+const NEXT_REQUEST: Duration = Duration::from_secs(5);
+/// How long they are asked for in all.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a client that leaves repeats itself.
+const EXITING: Duration = Duration::from_secs(3);
+
+/// What a client is configured with.
+#[derive(Clone)]
+pub struct ClientSettings {
+    /// TLS, credentials and timers of the control channel. Its options string and peer info should be those of
+    /// [`Self::personality`].
+    pub session: Arc<SessionConfig>,
+    /// Keys of the control channel.
+    pub wrap: SessionWrap,
+    /// The generation of clients it belongs to.
+    pub personality: Personality,
+    /// Digest of CBC data packets.
+    pub auth: AuthDigest,
+}
+
+/// A client's connection to a server, from its first packet to its end.
+pub struct Client {
+    settings: ClientSettings,
+    session: Session,
+    entropy: Box<dyn Entropy>,
+    link: LinkAddr,
+    data: Option<DataChannel>,
+    options: Option<PushOptions>,
+    assembler: PushAssembler,
+    cc_exit: bool,
+    /// When the first handshake finished.
+    active_at: Option<Instant>,
+    request_at: Option<Instant>,
+    /// How long options are waited for, longer while authentication is pending.
+    patience: Duration,
+    /// The newer key is sent with from then on.
+    switch_at: Option<(Instant, KeyId)>,
+    exit_at: Option<Instant>,
+    ended: bool,
+    transmits: VecDeque<Vec<u8>>,
+    events: VecDeque<ClientEvent>,
+}
+
+impl Client {
+    /// Starts connecting to the server behind `link`.
+    pub fn connect(
+        now: Now,
+        settings: ClientSettings,
+        link: LinkAddr,
+        mut entropy: Box<dyn Entropy>,
+    ) -> Self {
+        let session = Session::connect(
+            settings.session.clone(),
+            now,
+            &mut *entropy,
+            settings.wrap.clone(),
+            &link,
+        );
+        let mut client = Self {
+            settings,
+            session,
+            entropy,
+            link,
+            data: None,
+            options: None,
+            assembler: PushAssembler::new(),
+            cc_exit: false,
+            active_at: None,
+            request_at: None,
+            patience: REQUEST_PATIENCE,
+            switch_at: None,
+            exit_at: None,
+            ended: false,
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        };
+        client.drain_session(now);
+        client
+    }
+
+    /// Takes a packet from the link, control or data. Returns the IP packet inside, if it was one.
+    ///
+    /// # Errors
+    /// Why it was dropped.
+    pub fn handle_link_input<'p>(
+        &mut self,
+        now: Now,
+        packet: &'p mut [u8],
+    ) -> Result<Option<&'p mut [u8]>, ClientDrop> {
+        let first = FirstByte::peek(packet).map_err(|_| ClientDrop::Malformed)?;
+        if first.opcode.is_data() {
+            return self.open(now, packet);
+        }
+        let result = self.session.handle_packet(now, packet, &mut *self.entropy);
+        self.drain_session(now);
+        if let (Ok(()), Some(data)) = (&result, &mut self.data) {
+            data.last_rx = now.instant;
+        }
+        result.map(|()| None).map_err(ClientDrop::Control)
+    }
+
+    fn open<'p>(&mut self, now: Now, packet: &'p mut [u8]) -> Result<Option<&'p mut [u8]>, ClientDrop> {
+        if self.ended {
+            return Err(ClientDrop::Ended);
+        }
+        let data = self.data.as_mut().ok_or(ClientDrop::Data(DropReason::NoKey))?;
+        let payload = data.open(now.instant, packet).map_err(ClientDrop::Data)?;
+        if occ::is_ping(payload) || occ::is_occ(payload) {
+            return Ok(None);
+        }
+        Ok(Some(payload))
+    }
+
+    /// Seals an IP packet and appends the data packet to `out`.
+    ///
+    /// # Errors
+    /// [`DropReason::NoKey`] before the client is connected, [`DropReason::KeyExhausted`] at the end of a key.
+    pub fn seal(&mut self, now: Now, ip: &[u8], out: &mut Vec<u8>) -> Result<(), DropReason> {
+        self.data
+            .as_mut()
+            .ok_or(DropReason::NoKey)?
+            .seal(now.instant, ip, out)
+    }
+
+    /// Does what is due. Harmless if nothing is.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.session.handle_timeout(now, &mut *self.entropy);
+        self.drain_session(now);
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now.instant);
+        if due(self.exit_at) {
+            self.exit_at = None;
+            self.end(End::Exited);
+        }
+        if self.ended {
+            return;
+        }
+        if due(self.request_at) {
+            self.ask_for_options(now);
+        }
+        if due(self.switch_at.map(|(at, _)| at))
+            && let (Some((_, key_id)), Some(data)) = (self.switch_at.take(), &mut self.data)
+        {
+            data.send_with(key_id);
+        }
+        let (ping, dead) = self.data.as_ref().map(DataChannel::deadlines).unwrap_or_default();
+        if due(dead) {
+            self.end(End::PingTimeout);
+        } else if due(ping) {
+            self.send_payload(now, &occ::PING);
+        }
+        self.drain_session(now);
+    }
+
+    /// The next packet to send.
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.transmits.pop_front()
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<ClientEvent> {
+        self.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is to be called. `None` once the client is finished.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.ended {
+            return None;
+        }
+        let (ping, dead) = self.data.as_ref().map(DataChannel::deadlines).unwrap_or_default();
+        let switch = self.switch_at.map(|(at, _)| at);
+        [
+            self.session.poll_timeout(),
+            self.request_at,
+            switch,
+            self.exit_at,
+            ping,
+            dead,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Starts a renegotiation; `false` if none is possible now.
+    pub fn renegotiate(&mut self, now: Now) -> bool {
+        let started = self.session.soft_reset(now).is_ok();
+        self.drain_session(now);
+        started
+    }
+
+    /// Answers a `CR_TEXT` question.
+    pub fn respond(&mut self, now: Now, response: &str) {
+        self.send_message(now, &ControlMessage::CrResponse(response.to_owned().into()));
+    }
+
+    /// Leaves, with a goodbye if that was agreed on.
+    pub fn exit(&mut self, now: Now) {
+        if self.ended {
+            return;
+        }
+        if !self.settings.personality.explicit_exit_notify || self.data.is_none() {
+            self.end(End::Exited);
+            return;
+        }
+        self.exit_at = Some(now.instant + EXITING);
+        if self.cc_exit {
+            self.send_message(now, &ControlMessage::Exit);
+        } else {
+            self.send_payload(now, &occ::EXIT);
+        }
+    }
+
+    /// The options the server sent, once it has.
+    pub fn options(&self) -> Option<&PushOptions> {
+        self.options.as_ref()
+    }
+
+    /// Address inside the tunnel.
+    pub fn v4(&self) -> Option<Ipv4Addr> {
+        self.options.as_ref()?.ifconfig().map(|(address, _)| address)
+    }
+
+    /// IPv6 address inside the tunnel.
+    pub fn v6(&self) -> Option<Ipv6Addr> {
+        self.options
+            .as_ref()?
+            .ifconfig_ipv6()
+            .map(|(address, ..)| address)
+    }
+
+    /// Number in data packets, if the server gave one.
+    pub fn peer_id(&self) -> Option<PeerId> {
+        self.options.as_ref()?.peer_id()
+    }
+
+    /// The id of this client's session.
+    pub fn session_id(&self) -> SessionId {
+        self.session.local_session()
+    }
+
+    /// The id of the server's session, once it has answered.
+    pub fn server_session_id(&self) -> Option<SessionId> {
+        self.session.remote_session()
+    }
+
+    /// The server, as the client knows it.
+    pub fn link(&self) -> LinkAddr {
+        self.link
+    }
+
+    /// The data key packets are sent with.
+    pub fn send_key(&self) -> Option<KeyId> {
+        self.data.as_ref().map(DataChannel::send_key)
+    }
+
+    /// Its data channel works.
+    pub fn is_connected(&self) -> bool {
+        self.data.is_some() && !self.ended
+    }
+
+    /// It is of no more use.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    fn drain_session(&mut self, now: Now) {
+        loop {
+            while let Some(packet) = self.session.poll_transmit(now) {
+                self.transmits.push_back(packet);
+            }
+            let Some(event) = self.session.poll_event() else {
+                return;
+            };
+            self.handle_session_event(now, event);
+        }
+    }
+
+    fn handle_session_event(&mut self, now: Now, event: SessionEvent) {
+        match event {
+            SessionEvent::Active { key_id } if key_id == KeyId::FIRST => {
+                self.active_at = Some(now.instant);
+                self.request_at = Some(now.instant + FIRST_REQUEST);
+            }
+            SessionEvent::Active { key_id } => self.key_renewed(now, key_id),
+            SessionEvent::Message { record, .. } => {
+                for message in ControlMessage::parse_record(&record) {
+                    self.handle_message(now, message);
+                }
+            }
+            SessionEvent::LameDuckExpired { key_id } => {
+                if let Some(data) = &mut self.data {
+                    data.remove(key_id);
+                }
+            }
+            SessionEvent::RenegotiationFailed { error, .. } | SessionEvent::Failed { error } => {
+                self.end(End::Failed(error));
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_message(&mut self, now: Now, message: ControlMessage) {
+        match message {
+            ControlMessage::PushReply(text) => match self.assembler.push(&text) {
+                Ok(Some(options)) => self.take_options(now, options),
+                Ok(None) => {}
+                Err(error) => self.end(End::BadOptions(error.to_string())),
+            },
+            ControlMessage::AuthFailed(failure) => self.end(End::AuthFailed(failure)),
+            ControlMessage::AuthPending { timeout } => {
+                let timeout = timeout.map(|seconds| Duration::from_secs(seconds.into()));
+                self.patience = self.patience.max(timeout.unwrap_or_default());
+                self.events.push_back(ClientEvent::Pending { timeout });
+            }
+            ControlMessage::InfoPre(text) => self.events.push_back(ClientEvent::Info(text)),
+            ControlMessage::Restart { reason, .. } => self.end(End::Restart(reason)),
+            ControlMessage::Halt { reason } => self.end(End::Halt(reason)),
+            _ => {}
+        }
+    }
+
+    /// PUSH_REPLY: the first sets everything up, later ones bring a new token.
+    fn take_options(&mut self, now: Now, options: PushOptions) {
+        if let Some(token) = options.auth_token() {
+            let mut config = SessionConfig::clone(&self.settings.session);
+            config.credentials.password = Some(token.to_owned().into());
+            self.settings.session = Arc::new(config);
+            self.session.set_config(self.settings.session.clone());
+            self.events.push_back(ClientEvent::Token);
+        }
+        if self.options.is_some() {
+            return;
+        }
+        match self.set_up(now, &options) {
+            Ok(data) => {
+                self.request_at = None;
+                self.data = Some(data);
+                self.cc_exit = options.protocol_flag("cc-exit");
+                self.options = Some(options.clone());
+                self.events.push_back(ClientEvent::Connected(Box::new(options)));
+            }
+            Err(reason) => self.end(End::BadOptions(reason)),
+        }
+    }
+
+    fn set_up(&mut self, now: Now, options: &PushOptions) -> Result<DataChannel, String> {
+        let cipher = match options.cipher() {
+            Some(name) => DataCipher::from_name(name).map_err(|error| error.to_string())?,
+            None => self.settings.personality.configured_cipher,
+        };
+        let format = match (cipher.is_aead(), options.protocol_flag("aead-epoch")) {
+            (true, true) => DataFormat::Epoch,
+            (true, false) => DataFormat::Aead,
+            (false, _) => DataFormat::Cbc(self.settings.auth),
+        };
+        let settings = DataSettings {
+            cipher,
+            format,
+            framing: if options.has("comp-lzo") {
+                Framing::LzoByte
+            } else {
+                Framing::None
+            },
+            peer: options.peer_id(),
+            ping: options.ping(),
+            ping_restart: options.ping_restart(),
+        };
+        self.session
+            .negotiate(options.tls_ekm(), options.protocol_flag("dyn-tls-crypt"))
+            .map_err(|error| error.to_string())?;
+        let key2 = self
+            .session
+            .data_key(KeyId::FIRST)
+            .map_err(|error| error.to_string())?;
+        let mut data = DataChannel::new(now.instant, settings);
+        data.install(KeyId::FIRST, &key2)?;
+        Ok(data)
+    }
+
+    /// A renegotiated key: accepted at once, sent with after it had time to settle on both sides.
+    fn key_renewed(&mut self, now: Now, key_id: KeyId) {
+        let Some(data) = &mut self.data else { return };
+        let installed = self
+            .session
+            .data_key(key_id)
+            .map_err(|error| error.to_string())
+            .and_then(|key2| data.install(key_id, &key2));
+        match installed {
+            Ok(()) => {
+                let config = &self.settings.session;
+                let settle = config
+                    .reneg_interval
+                    .map_or(config.hand_window, |age| config.hand_window.min(age / 2));
+                self.switch_at = Some((now.instant + settle, key_id));
+                self.events.push_back(ClientEvent::Renegotiated { key_id });
+            }
+            Err(reason) => self.end(End::BadOptions(reason)),
+        }
+    }
+
+    fn ask_for_options(&mut self, now: Now) {
+        let waited = self
+            .active_at
+            .map(|at| now.instant.saturating_duration_since(at))
+            .unwrap_or_default();
+        if waited >= self.patience {
+            self.end(End::NoOptions);
+            return;
+        }
+        self.request_at = Some(now.instant + NEXT_REQUEST);
+        self.send_message(now, &ControlMessage::PushRequest);
+    }
+
+    fn send_message(&mut self, now: Now, message: &ControlMessage) {
+        let sent = message
+            .encode()
+            .map(|message| self.session.send_message(&message));
+        if let Ok(Err(error)) = sent {
+            self.end(End::Failed(error));
+        }
+        self.drain_session(now);
+    }
+
+    fn send_payload(&mut self, now: Now, payload: &[u8]) {
+        let mut packet = Vec::new();
+        let sealed = self
+            .data
+            .as_mut()
+            .map(|data| data.seal(now.instant, payload, &mut packet));
+        if let Some(Ok(())) = sealed {
+            self.transmits.push_back(packet);
+        } else if let Some(data) = &mut self.data {
+            // Not to be asked again before the next interval.
+            data.last_tx = now.instant;
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.events.push_back(ClientEvent::Ended(end));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A client's data channel: keys by id, the header its server wants, pings.
+
+use std::time::{Duration, Instant};
+
+use culvert_crypto::{DataCipher, Role};
+use culvert_data::{DataFormat, DataKey, DropReason, Framing};
+use culvert_wire::data::DataHeader;
+use culvert_wire::{KeyId, PeerId};
+
+/// What was agreed on with the options.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DataSettings {
+    pub(crate) cipher: DataCipher,
+    pub(crate) format: DataFormat,
+    pub(crate) framing: Framing,
+    pub(crate) peer: Option<PeerId>,
+    pub(crate) ping: Option<Duration>,
+    pub(crate) ping_restart: Option<Duration>,
+}
+
+/// The channel once it is up.
+pub(crate) struct DataChannel {
+    settings: DataSettings,
+    keys: [Option<DataKey>; KeyId::COUNT],
+    send_key: KeyId,
+    pub(crate) last_rx: Instant,
+    pub(crate) last_tx: Instant,
+}
+
+impl DataChannel {
+    pub(crate) fn new(now: Instant, settings: DataSettings) -> Self {
+        Self {
+            settings,
+            keys: Default::default(),
+            send_key: KeyId::FIRST,
+            last_rx: now,
+            last_tx: now,
+        }
+    }
+
+    pub(crate) fn install(&mut self, key_id: KeyId, key2: &culvert_crypto::Key2) -> Result<(), String> {
+        let DataSettings { cipher, format, .. } = self.settings;
+        let key = DataKey::new(cipher, format, Role::Client, key2).map_err(|error| error.to_string())?;
+        if let Some(place) = self.keys.get_mut(key_id.index()) {
+            *place = Some(key);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, key_id: KeyId) {
+        if let Some(place) = self.keys.get_mut(key_id.index()) {
+            *place = None;
+        }
+    }
+
+    pub(crate) fn send_with(&mut self, key_id: KeyId) {
+        self.send_key = key_id;
+    }
+
+    pub(crate) fn send_key(&self) -> KeyId {
+        self.send_key
+    }
+
+    /// Appends one sealed packet to `out`.
+    pub(crate) fn seal(&mut self, now: Instant, payload: &[u8], out: &mut Vec<u8>) -> Result<(), DropReason> {
+        let key = self
+            .keys
+            .get(self.send_key.index())
+            .and_then(Option::as_ref)
+            .ok_or(DropReason::NoKey)?;
+        let header = match self.settings.peer {
+            Some(peer) => DataHeader::v2(self.send_key, peer),
+            None => DataHeader::v1(self.send_key),
+        };
+        let start = out.len();
+        let framed = payload.len() + self.settings.framing.len();
+        out.resize(start + key.sealed_len(header.len, framed), 0);
+        let room = out.get_mut(start..).unwrap_or_default();
+        let sealed = key.seal_into(&header, self.settings.framing, &[payload], room);
+        out.truncate(start + sealed.as_ref().copied().unwrap_or(0));
+        sealed.map(|_| self.last_tx = now)
+    }
+
+    /// Opens a packet in place.
+    pub(crate) fn open<'p>(
+        &mut self,
+        now: Instant,
+        packet: &'p mut [u8],
+    ) -> Result<&'p mut [u8], DropReason> {
+        let header = DataHeader::parse(packet).map_err(|_| DropReason::Malformed)?;
+        let key = self
+            .keys
+            .get(header.key_id.index())
+            .and_then(Option::as_ref)
+            .ok_or(DropReason::UnknownKey)?;
+        let opened = key.open(header.len, packet)?;
+        self.last_rx = now;
+        match (self.settings.framing, opened.payload) {
+            (Framing::None, payload) => Ok(payload),
+            (Framing::LzoByte, [culvert_data::UNCOMPRESSED, payload @ ..]) => Ok(payload),
+            (Framing::LzoByte, _) => Err(DropReason::Compressed),
+        }
+    }
+
+    /// When a ping is due, and when the server counts as gone.
+    pub(crate) fn deadlines(&self) -> (Option<Instant>, Option<Instant>) {
+        let DataSettings {
+            ping, ping_restart, ..
+        } = self.settings;
+        (
+            ping.map(|ping| self.last_tx + ping),
+            ping_restart.map(|silence| self.last_rx + silence),
+        )
+    }
+}

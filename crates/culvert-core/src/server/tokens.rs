@@ -1,0 +1,136 @@
+//! Auth tokens: issued after a login, renewed, and accepted instead of the password.
+
+use culvert_crypto::auth_token::{TokenClaims, TokenLimits, TokenUser, TokenVerdict, looks_like_token};
+use culvert_wire::Now;
+use zeroize::Zeroizing;
+
+use super::Server;
+use super::admission::Refusal;
+use crate::client::{Client, Profile, Stage};
+use crate::event::RefusalKind;
+use crate::messages;
+use crate::push;
+use crate::settings::AuthTokenSettings;
+use crate::timers::TimerKind;
+
+/// What a password turned out to be.
+pub(super) enum TokenCheck {
+    /// A password, if there was one.
+    NotAToken(Option<Zeroizing<String>>),
+    /// A token of ours.
+    Valid(TokenClaims),
+}
+
+impl Server {
+    /// Tells tokens from passwords and judges tokens.
+    pub(super) fn check_token(
+        &self,
+        now: Now,
+        username: Option<&str>,
+        password: Option<Zeroizing<String>>,
+    ) -> Result<TokenCheck, Refusal> {
+        let (Some(settings), Some(text)) = (&self.settings.auth_token, &password) else {
+            return Ok(TokenCheck::NotAToken(password));
+        };
+        if !looks_like_token(text) {
+            return Ok(TokenCheck::NotAToken(password));
+        }
+        let name = username.unwrap_or_default();
+        let log = match settings.key.verify(name, text, now.unix, limits(settings)) {
+            TokenVerdict::Valid {
+                claims,
+                user: TokenUser::Given,
+            } => return Ok(TokenCheck::Valid(claims)),
+            // Issued to nobody: it would prove any name.
+            TokenVerdict::Valid {
+                user: TokenUser::Empty,
+                ..
+            }
+            | TokenVerdict::Invalid => {
+                "the auth token was not issued to this user by this endpoint; the user has to log in again"
+            }
+            TokenVerdict::Expired => "the auth token has expired; the user has to log in again",
+        };
+        let message = messages::token_expired();
+        Err(Refusal {
+            kind: RefusalKind::TokenExpired,
+            log: log.into(),
+            message,
+        })
+    }
+
+    /// The token for a client that is being let in, with what it says. Only clients that logged in get one.
+    pub(super) fn first_token(
+        &mut self,
+        now: Now,
+        profile: &Profile,
+    ) -> Option<(Zeroizing<String>, TokenClaims)> {
+        let settings = self.settings.auth_token.as_ref()?;
+        let name = profile
+            .username
+            .as_deref()
+            .filter(|_| self.settings.credentials.password)?;
+        if let Some(claims) = profile.token {
+            return Some(renewed(settings, name, claims, now));
+        }
+        let token = settings.key.issue(name, now.unix, &mut *self.entropy);
+        match settings.key.verify(name, &token, now.unix, limits(settings)) {
+            TokenVerdict::Valid { claims, .. } => Some((token, claims)),
+            TokenVerdict::Expired | TokenVerdict::Invalid => None,
+        }
+    }
+
+    /// Sends a live client a fresh token, and schedules the next.
+    pub(super) fn renew_token(&mut self, now: Now, client: &mut Client) {
+        let Some(settings) = &self.settings.auth_token else {
+            return;
+        };
+        let Stage::Live(live) = &mut client.stage else {
+            return;
+        };
+        let (Some(name), Some(claims)) = (live.profile.username.as_deref(), live.token) else {
+            return;
+        };
+        let (token, claims) = renewed(settings, name, claims, now);
+        live.token = Some(claims);
+        if let Ok(messages) = push::token_reply(&token) {
+            for message in messages {
+                self.send(client, &message);
+            }
+        }
+        self.schedule_renewal(now, client);
+    }
+
+    pub(super) fn schedule_renewal(&mut self, now: Now, client: &mut Client) {
+        let Some(settings) = &self.settings.auth_token else {
+            return;
+        };
+        let has_token = matches!(&client.stage, Stage::Live(live) if live.token.is_some());
+        let at = has_token.then(|| now.instant + settings.renewal);
+        self.timers
+            .set(&mut client.deadlines, client.id, TimerKind::TokenRenewal, at);
+    }
+}
+
+fn limits(settings: &AuthTokenSettings) -> TokenLimits {
+    TokenLimits {
+        renewal: settings.renewal,
+        lifetime: settings.lifetime,
+    }
+}
+
+fn renewed(
+    settings: &AuthTokenSettings,
+    name: &str,
+    claims: TokenClaims,
+    now: Now,
+) -> (Zeroizing<String>, TokenClaims) {
+    let token = settings.key.renew(name, &claims, now.unix);
+    (
+        token,
+        TokenClaims {
+            issued: now.unix.max(claims.first_issued),
+            ..claims
+        },
+    )
+}
