@@ -1,3 +1,84 @@
-//! The Culvert command line.
+//! The Culvert command line: certificates, profiles, keys and users on files; status and control of a running
+//! daemon over its administration socket.
+//!
+//! Every command prints text for people or, with `--json`, one JSON document. Exit status: 0 done, 1 failed,
+//! 2 wrong usage, 3 the daemon does not answer, 4 there is no such client, user or certificate.
 
-fn main() {}
+mod check;
+mod control;
+mod failure;
+mod keygen;
+mod output;
+mod pki;
+mod profile;
+mod setup;
+mod status;
+mod user;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use output::Output;
+
+/// Set up and operate Culvert, a Client VPN endpoint for OpenVPN clients.
+#[derive(Parser)]
+#[command(
+    name = "culvert",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 the daemon does not answer, \
+    4 there is no such client, user or certificate."
+)]
+struct Cli {
+    /// Print one JSON document instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the daemon, its endpoints and their clients
+    Status(status::Status),
+    /// Disconnect clients
+    Kill(control::Kill),
+    /// Make the daemon read its configuration, keys, users and revocation lists again
+    Reload(control::Reload),
+    /// Check a configuration file and everything it names, without starting anything
+    CheckConfig(check::CheckConfig),
+    /// Run a certificate authority
+    #[command(subcommand)]
+    Pki(pki::Pki),
+    /// Write a client profile (.ovpn) for an endpoint, with everything in one file
+    Profile(profile::ProfileArguments),
+    /// Generate keys in OpenVPN's formats
+    #[command(subcommand)]
+    Keygen(keygen::Keygen),
+    /// Manage the users file
+    #[command(subcommand)]
+    User(user::User),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    let done = match cli.command {
+        Command::Status(arguments) => arguments.run(&output),
+        Command::Kill(arguments) => arguments.run(&output),
+        Command::Reload(arguments) => arguments.run(&output),
+        Command::CheckConfig(arguments) => arguments.run(&output),
+        Command::Pki(command) => command.run(&output),
+        Command::Profile(arguments) => arguments.run(&output),
+        Command::Keygen(command) => command.run(&output),
+        Command::User(command) => command.run(&output),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error, cli.json),
+    }
+}

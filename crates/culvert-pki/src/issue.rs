@@ -15,7 +15,7 @@ use crate::files::{self, PUBLIC, SECRET};
 use crate::index::{Entry, Index, Status};
 use crate::key::{self, KeyKind};
 use crate::name::{AltName, check_name};
-use crate::pem;
+use crate::profile::Identity;
 
 /// What a certificate is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,23 +128,17 @@ impl Pki {
         Ok(())
     }
 
-    /// Certificate (with what follows it in its file) and private key of a name, as PEM.
+    /// Certificate and private key that were issued for a name.
     ///
     /// # Errors
-    /// [`PkiError::Io`] if the files are not there, [`PkiError::Certificate`] or [`PkiError::Key`] if they
-    /// hold something else.
-    pub fn identity(&self, name: &str) -> Result<crate::profile::Identity, PkiError> {
+    /// [`PkiError::Unknown`] if there is no such certificate; else as [`Identity::read`].
+    pub fn identity(&self, name: &str) -> Result<Identity, PkiError> {
         check_name(name)?;
-        let (certificate, private_key) = (self.issued_certificate_path(name), self.issued_key_path(name));
+        let certificate = self.issued_certificate_path(name);
         if fs::symlink_metadata(&certificate).is_err() {
             return Err(PkiError::Unknown(name.into()));
         }
-        pem::certificates(&certificate)?;
-        pem::private_key(&private_key)?;
-        Ok(crate::profile::Identity {
-            certificate: pem::certificates_only(&files::read(&certificate)?),
-            private_key: zeroize::Zeroizing::new(pem::key_only(&files::read(&private_key)?)),
-        })
+        Identity::read(&certificate, &self.issued_key_path(name))
     }
 }
 

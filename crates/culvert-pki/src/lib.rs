@@ -20,6 +20,7 @@ mod name;
 mod pem;
 mod profile;
 mod revoke;
+mod server;
 
 pub use authority::{InitOptions, Pki};
 pub use error::PkiError;
@@ -29,3 +30,4 @@ pub use key::KeyKind;
 pub use name::{AltName, check_name};
 pub use profile::{ControlKey, Identity, Profile, ProfileTransport, Remote};
 pub use revoke::{CrlInfo, Revoked, Selector};
+pub use server::ServerCertificate;

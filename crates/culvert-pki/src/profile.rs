@@ -5,10 +5,13 @@
 //! importers such as NetworkManager's refuse those.
 
 use std::fmt::{self, Write as _};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use crate::authority::parse;
 use crate::error::PkiError;
+use crate::files;
 use crate::pem;
 
 /// Seconds a client waits for an endpoint before it tries the next `remote` line.
@@ -61,6 +64,29 @@ pub struct Identity {
     pub certificate: String,
     /// Private key.
     pub private_key: Zeroizing<String>,
+}
+
+impl Identity {
+    /// Reads a certificate (with the intermediate ones after it) and its private key.
+    ///
+    /// # Errors
+    /// [`PkiError::Certificate`] and [`PkiError::Key`], also if the two do not belong together.
+    pub fn read(certificate: &Path, private_key: &Path) -> Result<Self, PkiError> {
+        let chain = pem::certificates(certificate)?;
+        let key = crate::key::load(private_key)?;
+        let own = chain.first().and_then(|leaf| parse(leaf).ok());
+        if own.is_none_or(|leaf| leaf.public_key().subject_public_key.data.as_ref() != key.public_key_raw()) {
+            let reason = format!("it does not belong to the certificate {}", certificate.display());
+            return Err(PkiError::Key {
+                path: private_key.into(),
+                reason,
+            });
+        }
+        Ok(Self {
+            certificate: pem::certificates_only(&files::read(certificate)?),
+            private_key: Zeroizing::new(pem::key_only(&files::read(private_key)?)),
+        })
+    }
 }
 
 impl fmt::Debug for Identity {

@@ -1,0 +1,73 @@
+//! Errors as text and as exit status.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use culvert_admin::{AdminError, ErrorCode};
+use culvert_auth::UsersError;
+use culvert_pki::PkiError;
+use serde_json::json;
+
+/// The result is already on the output; only the exit status is left to give.
+#[derive(Debug)]
+pub(crate) struct Unsound;
+
+impl std::fmt::Display for Unsound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the configuration is not sound")
+    }
+}
+
+impl std::error::Error for Unsound {}
+
+/// Writes the error to standard error and says how to exit.
+pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
+    if is_broken_pipe(error) {
+        // Whoever read our output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    if !error.is::<Unsound>() {
+        let text = describe(error);
+        let line = if json {
+            json!({ "error": text }).to_string()
+        } else {
+            format!("culvert: {text}")
+        };
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+    ExitCode::from(status(error))
+}
+
+/// The error and its causes, each once: many errors name their cause in their own text.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+fn status(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<AdminError>() {
+        return match error {
+            AdminError::Refused(refusal) if refusal.code == ErrorCode::NotFound => 4,
+            AdminError::Refused(_) => 1,
+            _ => 3,
+        };
+    }
+    match (
+        error.downcast_ref::<UsersError>(),
+        error.downcast_ref::<PkiError>(),
+    ) {
+        (Some(UsersError::Unknown(_)), _) | (_, Some(PkiError::Unknown(_))) => 4,
+        _ => 1,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
