@@ -332,3 +332,111 @@ fn start(bench: &Bench, profile: &str, expected: &[&str]) {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
+
+/// A stock server that demands what the configuration says, on a free port; killed when dropped.
+struct Stock {
+    process: std::process::Child,
+    port: u16,
+}
+
+impl Drop for Stock {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Stock {
+    fn start(bench: &Bench, options: &str) -> Self {
+        let port = std::net::UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let base = format!(
+            "--dev-type tun --dev null --server 10.99.0.0 255.255.255.0 --topology subnet --local 127.0.0.1 --port {port} --dh none \
+             --ca pki/ca.crt --cert pki/issued/vpn.example.com.crt --key pki/private/vpn.example.com.key \
+             --crl-verify pki/crl.pem --verb 3 --log server.log --ifconfig-noexec --route-noexec {options}"
+        );
+        let process = std::process::Command::new("openvpn")
+            .args(base.split_whitespace())
+            .current_dir(bench.path(""))
+            .spawn()
+            .unwrap();
+        for _ in 0..500 {
+            if bench.path("server.log").exists() && bench.read("server.log").contains("Sequence Completed") {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        Self { process, port }
+    }
+
+    /// Connects with a profile and returns what the client said until it was connected or gave up.
+    fn connect(&self, bench: &Bench, client: &str) -> String {
+        bench.ok(&format!(
+            "profile --client {client} --issue --host 127.0.0.1 --port {} -o {client}.ovpn",
+            self.port
+        ));
+        Self::connect_again(bench, client)
+    }
+
+    /// Connects with the profile that is there.
+    fn connect_again(bench: &Bench, client: &str) -> String {
+        let arguments = format!(
+            "8 openvpn --config {client}.ovpn --dev null --ifconfig-noexec --route-noexec --connect-retry-max 1 \
+             --connect-retry 1 --hand-window 5 --inactive 2 1000000 --verb 3"
+        );
+        bench
+            .other(
+                "timeout",
+                &arguments.split_whitespace().collect::<Vec<_>>().join(" "),
+            )
+            .unwrap()
+            .1
+    }
+}
+
+#[test]
+fn a_stock_server_and_a_stock_client_connect_with_nothing_but_our_files() {
+    for (channel, options) in [
+        ("", ""),
+        (
+            "control_channel = { tls_auth = { key = \"static.key\", digest = \"SHA512\" } }",
+            "--tls-auth static.key 0 --auth SHA512",
+        ),
+        (
+            "control_channel = { tls_crypt = { key = \"static.key\" } }",
+            "--tls-crypt static.key",
+        ),
+        (
+            "control_channel = { tls_crypt_v2 = { server_key = \"v2.key\" } }",
+            "--tls-crypt-v2 v2.key",
+        ),
+    ] {
+        let bench = configured(CERTIFICATE, channel);
+        bench.ok("keygen static -o static.key");
+        bench.ok("keygen tls-crypt-v2-server -o v2.key");
+        if bench.other("openvpn", "--version").is_none() {
+            return;
+        }
+        let server = Stock::start(&bench, options);
+        let said = server.connect(&bench, "alice");
+        assert!(
+            said.contains("Initialization Sequence Completed"),
+            "{channel}: {said}\n{}",
+            bench.read("server.log")
+        );
+        assert!(said.contains("VERIFY X509NAME OK: CN=vpn.example.com"), "{said}");
+        if channel.is_empty() {
+            bench.ok("pki revoke alice");
+            let said = Stock::connect_again(&bench, "alice");
+            assert!(!said.contains("Initialization Sequence Completed"), "{said}");
+            assert!(
+                bench.read("server.log").contains("certificate revoked"),
+                "{}",
+                bench.read("server.log")
+            );
+        }
+    }
+}
