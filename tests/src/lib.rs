@@ -10,6 +10,7 @@ pub mod pki;
 pub mod process;
 pub mod relay;
 pub mod server;
+pub mod stock;
 pub mod stranger;
 pub mod traffic;
 

@@ -103,6 +103,20 @@ impl Logged {
         i32::try_from(self.child.id()).unwrap_or(i32::MAX)
     }
 
+    /// Resident memory in bytes.
+    ///
+    /// # Errors
+    /// Fails when the process is gone.
+    pub fn memory(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .context("no VmRSS")?;
+        let kilobytes: u64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
+        Ok(kilobytes * 1024)
+    }
+
     /// The exit status, once it ended.
     ///
     /// # Errors

@@ -170,13 +170,7 @@ impl Culvertd {
     /// # Errors
     /// Fails when the process is gone.
     pub fn memory(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid()))?;
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .context("no VmRSS")?;
-        let kilobytes: u64 = line.split_whitespace().nth(1).context("no figure")?.parse()?;
-        Ok(kilobytes * 1024)
+        self.process.memory()
     }
 
     /// CPU time spent so far, user and system.

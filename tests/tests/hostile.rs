@@ -10,7 +10,8 @@ use culvert_tests::openvpn::CONNECT;
 use culvert_tests::pki::KeyKind;
 use culvert_tests::server::{Proto, Wrap};
 use culvert_tests::stranger::{
-    IP_UDP, add_addresses, closed, first_packet, flood_first_packets, open_connections, stall_handshakes,
+    IP_UDP, add_addresses, closed, first_packet, flood_first_packets, open_connections, send_garbage,
+    stall_handshakes,
 };
 use culvert_tests::traffic::{
     BulkServer, EchoServer, reachable, spawn_pings, spawn_transfer, wait_reachable,
@@ -124,33 +125,7 @@ fn garbage_is_neither_answered_nor_stored_nor_logged() -> Result<()> {
     let lab = Lab::new(1)?;
     let mut server = Culvertd::plan(&lab).wrap(Wrap::TlsCrypt).start()?;
     let (memory, log) = (server.memory()?, server.process().log_len());
-    let answered = lab.clients[0].enter(|| {
-        let socket = UdpSocket::bind("0.0.0.0:0")?;
-        socket.connect(to())?;
-        socket.set_nonblocking(true)?;
-        let mut state = 0x1234_5678_9abc_def1_u64;
-        let mut answered = 0;
-        let mut packet = [0; 1_400];
-        for n in 0..100_000_u32 {
-            for byte in &mut packet {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                *byte = (state >> 56) as u8;
-            }
-            // Every first byte, every length.
-            packet[0] = n.to_le_bytes()[0];
-            let length = 1 + (n as usize * 7) % packet.len();
-            drop(socket.send(&packet[..length]));
-            answered += u32::from(socket.recv(&mut [0; 256]).is_ok());
-            if n % 64 == 0 {
-                std::thread::sleep(Duration::from_micros(500));
-            }
-        }
-        std::thread::sleep(Duration::from_millis(300));
-        while socket.recv(&mut [0; 256]).is_ok() {
-            answered += 1;
-        }
-        Ok(answered)
-    })?;
+    let answered = lab.clients[0].enter(|| send_garbage(to(), 100_000))?;
     ensure!(answered == 0, "{answered} answers to garbage");
     let grown = server.memory()?.saturating_sub(memory);
     ensure!(grown < 8 * 1024 * 1024, "memory grew by {grown} bytes");

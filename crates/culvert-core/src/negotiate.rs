@@ -59,6 +59,7 @@ pub(crate) struct Offer<'a> {
     /// In order of preference.
     pub(crate) ciphers: &'a [DataCipher],
     pub(crate) data_epoch: bool,
+    pub(crate) tls_key_export: bool,
     /// Digest for CBC ciphers when the client names none we know.
     pub(crate) cbc_digest: Option<AuthDigest>,
 }
@@ -140,7 +141,7 @@ pub(crate) fn negotiate(
         offered: offered(occ, peer),
     })?;
     let proto = peer.iv_proto();
-    let tls_ekm = proto.tls_key_export();
+    let tls_ekm = offer.tls_key_export && proto.tls_key_export();
     Ok(Negotiated {
         cipher,
         push_cipher,
@@ -215,6 +216,7 @@ mod tests {
         Offer {
             ciphers: &OURS,
             data_epoch: true,
+            tls_key_export: true,
             cbc_digest: None,
         }
     }

@@ -31,6 +31,8 @@ pub struct EndpointSettings {
     pub legacy_cbc: Option<AuthDigest>,
     /// Offers the epoch data format (OpenVPN 2.7 and OpenVPN 3.11 clients).
     pub data_epoch: bool,
+    /// Derives data keys with the TLS exporter where the client can. Off: always with the TLS 1.0 PRF.
+    pub tls_key_export: bool,
     /// Limit on TCP segments inside the tunnel.
     pub mss_fix: MssFix,
     /// Client address ranges. Fixed for the life of a server.

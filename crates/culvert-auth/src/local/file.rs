@@ -85,6 +85,18 @@ impl LocalUsers {
         &self.table.path
     }
 
+    /// What a user whose login was proved some other way is granted; a user who is not in the file any more is rejected.
+    pub fn grants(&self, username: &str) -> Verdict {
+        match self.table.users().find(username) {
+            Some(user) => Verdict::Accept {
+                groups: user.groups().to_vec(),
+                static_v4: user.static_v4(),
+                static_v6: user.static_v6(),
+            },
+            None => Verdict::reject(format!("user {username} is not in {} any more", self.table.path.display())),
+        }
+    }
+
     pub(crate) async fn verify(&self, credentials: Credentials) -> Verdict {
         let Some(slot) = self.gate.enter().await else {
             return Verdict::reject_telling(

@@ -57,6 +57,7 @@ impl Server {
         let offer = Offer {
             ciphers: &self.settings.data_ciphers,
             data_epoch: self.settings.data_epoch,
+            tls_key_export: self.settings.tls_key_export,
             cbc_digest: self.settings.legacy_cbc,
         };
         let occ = OptionsString::parse(&message.options);

@@ -105,6 +105,7 @@ pub(crate) fn settings() -> EndpointSettings {
         ],
         legacy_cbc: None,
         data_epoch: true,
+        tls_key_export: true,
         mss_fix: MssFix::default(),
         pool: PoolConfig {
             v4: "10.8.0.0/24".parse().unwrap(),

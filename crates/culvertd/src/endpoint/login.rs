@@ -1,0 +1,172 @@
+//! Answers the server's login questions: certificate-only clients at once, passwords through the configured backends.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use culvert_auth::{
+    AuthBackend, Combine, CommandBackend, CommandOptions, Credentials, LocalOptions, LocalUsers, Verdict,
+};
+use culvert_config::{EndpointConfig, ExternalCommand, PasswordCheck};
+use culvert_core::{AuthDecision, AuthRequest, Grant, Rejection};
+use zeroize::Zeroizing;
+
+/// A login that takes longer than its command may by this much is given up: the time it may have waited its turn.
+const OVERTIME: Duration = Duration::from_secs(10);
+
+/// Decides the logins of one endpoint.
+#[derive(Debug)]
+pub(crate) struct Logins {
+    /// None where certificates alone decide.
+    backend: Option<AuthBackend>,
+    patience: Duration,
+    config: EndpointConfig,
+}
+
+impl Logins {
+    /// Opens the backends an endpoint's configuration names.
+    ///
+    /// # Errors
+    /// Fails when the users file can't be read or the command can't be used.
+    pub(crate) fn open(config: &EndpointConfig, run_dir: &Path) -> Result<Self> {
+        let password = config.authentication.password();
+        let backend = match password {
+            None => None,
+            Some(PasswordCheck::UsersFile(path)) => Some(AuthBackend::Local(users(config, path)?)),
+            Some(PasswordCheck::Command(program)) => {
+                Some(AuthBackend::Command(command(config, program, run_dir)?))
+            }
+            Some(PasswordCheck::Combined {
+                users_file,
+                command: program,
+                combine,
+            }) => Some(AuthBackend::Combined(
+                users(config, users_file)?,
+                command(config, program, run_dir)?,
+                match combine {
+                    culvert_config::Combine::Any => Combine::Any,
+                    culvert_config::Combine::All => Combine::All,
+                },
+            )),
+        };
+        let of_command = password
+            .and_then(PasswordCheck::command)
+            .map_or(Duration::ZERO, |command| command.timeout);
+        Ok(Self {
+            backend,
+            patience: of_command + OVERTIME,
+            config: config.clone(),
+        })
+    }
+
+    /// Decides one login.
+    pub(crate) async fn decide(&self, request: AuthRequest) -> AuthDecision {
+        let identity = identity(&request);
+        match self.verdict(&request).await {
+            Verdict::Accept {
+                groups,
+                static_v4,
+                static_v6,
+            } => {
+                let fixed = identity
+                    .as_deref()
+                    .and_then(|identity| self.config.static_address(identity));
+                AuthDecision::Accept(Grant {
+                    username: request.username,
+                    groups,
+                    static_v4: static_v4.or(fixed.and_then(|fixed| fixed.v4)),
+                    static_v6: static_v6.or(fixed.and_then(|fixed| fixed.v6)),
+                    push: Vec::new(),
+                })
+            }
+            Verdict::Reject { log, client_message } => AuthDecision::Reject(Rejection {
+                log,
+                client_message,
+                retry_after: None,
+            }),
+        }
+    }
+
+    async fn verdict(&self, request: &AuthRequest) -> Verdict {
+        let nothing = Verdict::Accept {
+            groups: Vec::new(),
+            static_v4: None,
+            static_v6: None,
+        };
+        let Some(backend) = &self.backend else {
+            return nothing;
+        };
+        let Some(username) = &request.username else {
+            return rejection("the client sent no user name");
+        };
+        if request.token.is_some() {
+            // The token proves an earlier login; what the users file grants is looked up anew.
+            return match backend {
+                AuthBackend::Local(users) | AuthBackend::Combined(users, _, Combine::All) => {
+                    users.grants(username)
+                }
+                AuthBackend::Command(_) | AuthBackend::Combined(..) => nothing,
+            };
+        }
+        let Some(password) = &request.password else {
+            return rejection("the client sent no password");
+        };
+        let asked = backend.verify(self.credentials(request, username, password.expose()));
+        match tokio::time::timeout(self.patience, asked).await {
+            Ok(verdict) => verdict,
+            Err(_elapsed) => rejection("the login backend gave no answer in time"),
+        }
+    }
+
+    fn credentials(&self, request: &AuthRequest, username: &str, password: &str) -> Credentials {
+        let certificate = request.certificate.as_ref();
+        Credentials {
+            endpoint: self.config.name.clone(),
+            username: username.to_owned(),
+            password: Zeroizing::new(password.to_owned()),
+            common_name: certificate.map(|certificate| certificate.common_name.clone()),
+            serial: certificate.map(|certificate| certificate.serial_decimal()),
+            serial_hex: certificate.map(|certificate| certificate.serial_hex()),
+            fingerprint: certificate.map(|certificate| certificate.fingerprint_hex()),
+            remote: request.link.remote(),
+            peer_info: request
+                .peer_info
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        }
+    }
+}
+
+fn users(config: &EndpointConfig, path: &Path) -> Result<LocalUsers> {
+    LocalUsers::open(LocalOptions::new(path))
+        .with_context(|| format!("Failed to open the users file of endpoint {}", config.name))
+}
+
+fn command(config: &EndpointConfig, command: &ExternalCommand, run_dir: &Path) -> Result<CommandBackend> {
+    let options = CommandOptions {
+        arguments: command.arguments.clone(),
+        timeout: command.timeout,
+        scratch_folder: run_dir.join("login").join(&config.name),
+        ..CommandOptions::new(&command.program)
+    };
+    CommandBackend::new(options)
+        .with_context(|| format!("Failed to prepare the login command of endpoint {}", config.name))
+}
+
+/// The name static addresses are given to: the user, or the certificate where no user logs in.
+fn identity(request: &AuthRequest) -> Option<String> {
+    request.username.clone().or_else(|| {
+        request
+            .certificate
+            .as_ref()
+            .map(|certificate| certificate.common_name.clone())
+    })
+}
+
+fn rejection(log: &str) -> Verdict {
+    Verdict::Reject {
+        log: log.to_owned(),
+        client_message: None,
+    }
+}

@@ -1,0 +1,186 @@
+//! One running endpoint: its TUN device, sockets, worker threads and control thread.
+
+mod control;
+mod inbox;
+mod keeper;
+mod links;
+mod live;
+mod login;
+mod material;
+mod report;
+mod revocation;
+mod settings;
+mod shared;
+mod start;
+mod status;
+mod tcp;
+mod tun;
+mod worker;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use culvert_admin::{ClientInfo, EndpointInfo, ListenerInfo};
+use culvert_config::EndpointConfig;
+use culvert_core::{ClientId, DisconnectReason};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::watchdog::Heartbeat;
+use control::Command;
+use live::Live;
+use shared::Shared;
+
+pub(crate) use settings::ProcessKeys;
+pub(crate) use start::Place;
+
+/// How long the threads of a stopping endpoint may take. They do nothing that could last.
+const STOP: Duration = Duration::from_secs(5);
+
+/// A running endpoint.
+pub(crate) struct Endpoint {
+    live: Arc<Live>,
+    shared: Arc<Shared>,
+    listeners: Vec<ListenerInfo>,
+    workers: usize,
+    threads: Vec<JoinHandle<Result<()>>>,
+    stop: watch::Sender<bool>,
+    keeper: tokio::task::JoinHandle<()>,
+    orders: mpsc::Sender<keeper::Order>,
+    crl_watch: Option<tokio::task::JoinHandle<()>>,
+    heartbeat: Arc<Heartbeat>,
+}
+
+impl Endpoint {
+    /// The endpoint's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// The configuration in force.
+    pub(crate) fn config(&self) -> EndpointConfig {
+        self.live.config()
+    }
+
+    /// How long ago the control thread gave its last sign of life.
+    pub(crate) fn silence(&self) -> Duration {
+        self.heartbeat.age()
+    }
+
+    /// Whether a change needs the endpoint to be stopped and started: its sockets, device or addresses differ.
+    pub(crate) fn needs_restart(&self, config: &EndpointConfig) -> bool {
+        let now = self.config();
+        now.client_cidr_block != config.client_cidr_block
+            || now.client_ipv6_cidr_block != config.client_ipv6_cidr_block
+            || now.transport_protocol != config.transport_protocol
+            || now.listen_addresses != config.listen_addresses
+            || now.vpn_port != config.vpn_port
+            || now.device != config.device
+            || now.tun_mtu != config.tun_mtu
+            || now.client_to_client != config.client_to_client
+            || now.effective_max_clients() != config.effective_max_clients()
+            || now.static_addresses != config.static_addresses
+    }
+
+    /// Puts a changed configuration in force without a restart.
+    ///
+    /// # Errors
+    /// Fails when something can't be used; what was in force stays.
+    pub(crate) async fn apply(&mut self, config: EndpointConfig) -> Result<()> {
+        self.live.apply(config.clone()).await?;
+        let (done, replaced) = oneshot::channel();
+        self.orders
+            .send(keeper::Order::Nat(Box::new(config), done))
+            .await
+            .ok()
+            .context("the endpoint has ended")?;
+        replaced.await.context("the endpoint has ended")??;
+        self.watch_revocation_list();
+        Ok(())
+    }
+
+    fn watch_revocation_list(&mut self) {
+        if let Some(task) = self.crl_watch.take() {
+            task.abort();
+        }
+        let config = self.live.config();
+        let path = config
+            .authentication
+            .certificates()
+            .and_then(|certificates| certificates.crl.clone());
+        self.crl_watch = path.map(|path| tokio::spawn(revocation::watch(Arc::clone(&self.live), path)));
+    }
+
+    /// What `culvert status` shows.
+    ///
+    /// # Errors
+    /// Fails when the endpoint has ended.
+    pub(crate) async fn info(&self) -> Result<EndpointInfo> {
+        let counters = self.live.ask(Command::Counters).await?;
+        Ok(status::endpoint(
+            &self.live.config(),
+            &self.shared,
+            counters,
+            &self.listeners,
+            self.workers,
+        ))
+    }
+
+    /// The clients, in the order of their ids.
+    ///
+    /// # Errors
+    /// Fails when the endpoint has ended.
+    pub(crate) async fn clients(&self) -> Result<Vec<ClientInfo>> {
+        let clients = self.live.ask(Command::Clients).await?;
+        Ok(clients
+            .iter()
+            .map(|client| status::client(self.name(), client))
+            .collect())
+    }
+
+    /// Ends a client. Returns whether it was connected.
+    ///
+    /// # Errors
+    /// Fails when the endpoint has ended.
+    pub(crate) async fn kill(&self, client: u64) -> Result<bool> {
+        let reason = DisconnectReason::Terminated(None);
+        self.live
+            .ask(|answer| Command::Disconnect(ClientId(client), reason, answer))
+            .await
+    }
+
+    /// Tells the clients to reconnect, and removes everything the endpoint made.
+    pub(crate) async fn stop(mut self) {
+        if let Some(task) = self.crl_watch.take() {
+            task.abort();
+        }
+        self.live.tell(Command::Shutdown).await;
+        let deadline = Instant::now() + STOP;
+        // The control thread ends first: until then the workers deliver the clients' acknowledgements.
+        wait_for(&self.threads[..1], deadline).await;
+        // Receivers that are gone have stopped already.
+        let _ = self.stop.send(true);
+        wait_for(&self.threads[1..], deadline).await;
+        for thread in self.threads.drain(..) {
+            if !thread.is_finished() {
+                tracing::error!(
+                    endpoint = self.shared.name,
+                    "a thread does not end; leaving it behind"
+                );
+            } else if let Ok(Err(error)) = thread.join() {
+                tracing::error!(endpoint = self.shared.name, "a thread failed: {error:#}");
+            }
+        }
+        // Ends the keeper, which removes the device and the NAT rules.
+        drop(self.orders);
+        drop(self.keeper.await);
+        tracing::info!(endpoint = self.shared.name, "endpoint stopped");
+    }
+}
+
+async fn wait_for(threads: &[JoinHandle<Result<()>>], deadline: Instant) {
+    while threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
