@@ -89,6 +89,13 @@ impl ReceiveEpoch {
     }
 }
 
+/// Which key a received packet belongs to.
+enum Receiver {
+    Current(Guard<Arc<ReceiveEpoch>>),
+    Retiring(Arc<ReceiveEpoch>),
+    Future(Box<EpochKey>),
+}
+
 /// Secrets of the epochs after the current receive epoch, the next one first.
 #[derive(Debug)]
 struct Future(VecDeque<EpochSecret>);
@@ -243,22 +250,53 @@ impl EpochKeys {
             key.key.open_in_place(nonce, clear, tag, body).is_ok()
         };
 
-        let current = self.rx.load();
-        if current.key.epoch == epoch {
-            let freshness = self.open_known(&current, counter, body, decrypt)?;
-            return Ok(Opened::new(body, freshness));
-        }
-        let retiring = self.retiring.load();
-        if let Some(retiring) = retiring.as_ref().filter(|retiring| retiring.key.epoch == epoch) {
-            self.open_known(retiring, counter, body, decrypt)?;
-            // Nothing under a retired key is newer than what came under the current one.
-            return Ok(Opened::new(body, Freshness::Late));
-        }
-        if epoch <= current.key.epoch || epoch > LAST_RECEIVED {
-            return Err(DropReason::UnknownKey);
-        }
-        let freshness = self.open_future(epoch, counter, body, decrypt)?;
+        let freshness = match self.receiver(epoch)? {
+            Receiver::Current(current) => self.open_known(&current, counter, body, decrypt)?,
+            Receiver::Retiring(retiring) => {
+                self.open_known(&retiring, counter, body, decrypt)?;
+                // Nothing under a retired key is newer than what came under the current one.
+                Freshness::Late
+            }
+            Receiver::Future(key) => self.open_future(*key, counter, body, decrypt)?,
+        };
         Ok(Opened::new(body, freshness))
+    }
+
+    /// The key for a packet of this epoch.
+    fn receiver(&self, epoch: u16) -> Result<Receiver, DropReason> {
+        // A second look is needed only if another thread moves to the packet's epoch during the first.
+        for _ in 0..2 {
+            let current = self.rx.load();
+            if current.key.epoch == epoch {
+                return Ok(Receiver::Current(current));
+            }
+            let retiring = self.retiring.load_full();
+            if let Some(retiring) = retiring.filter(|retiring| retiring.key.epoch == epoch) {
+                return Ok(Receiver::Retiring(retiring));
+            }
+            if epoch <= current.key.epoch || epoch > LAST_RECEIVED {
+                break;
+            }
+            if let Some(key) = self.future_key(epoch)? {
+                return Ok(Receiver::Future(Box::new(key)));
+            }
+        }
+        Err(DropReason::UnknownKey)
+    }
+
+    /// The key of a later epoch; `None` if that epoch is not a later one any more.
+    #[cold]
+    fn future_key(&self, epoch: u16) -> Result<Option<EpochKey>, DropReason> {
+        if self.future_failed.load(Ordering::Relaxed) >= self.limits.failed_hard {
+            return Err(DropReason::DecryptLimit);
+        }
+        let future = self.future.lock().unwrap_or_else(PoisonError::into_inner);
+        if future.0.front().is_some_and(|first| epoch < first.epoch()) {
+            return Ok(None);
+        }
+        let secret = future.secret_of(epoch).ok_or(DropReason::UnknownKey)?;
+        let key = EpochKey::derive(self.cipher, secret).map_err(|_| DropReason::UnknownKey)?;
+        Ok(Some(key))
     }
 
     /// Opens a packet of the current or the retiring epoch.
@@ -299,19 +337,12 @@ impl EpochKeys {
     #[cold]
     fn open_future(
         &self,
-        epoch: u16,
+        key: EpochKey,
         counter: u64,
         body: &mut [u8],
         decrypt: impl FnOnce(&EpochKey, &mut [u8]) -> bool,
     ) -> Result<Freshness, DropReason> {
-        if self.future_failed.load(Ordering::Relaxed) >= self.limits.failed_hard {
-            return Err(DropReason::DecryptLimit);
-        }
-        let key = {
-            let future = self.future.lock().unwrap_or_else(PoisonError::into_inner);
-            let secret = future.secret_of(epoch).ok_or(DropReason::UnknownKey)?;
-            EpochKey::derive(self.cipher, secret).map_err(|_| DropReason::UnknownKey)?
-        };
+        let epoch = key.epoch;
         if !decrypt(&key, body) {
             if self.future_failed.fetch_add(1, Ordering::Relaxed) + 1 >= self.limits.failed_soft {
                 self.at_limit.store(true, Ordering::Relaxed);

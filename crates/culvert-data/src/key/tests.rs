@@ -471,15 +471,18 @@ const EACH: usize = 4000;
 /// Seals on two threads and opens on two others, each packet twice; the second time must fail. Returns the bytes behind
 /// the header of every packet.
 fn seal_and_open_on_four_threads(client: &DataKey, server: &DataKey) -> Vec<Vec<u8>> {
-    // So few that a thread the scheduler stops cannot fall out of the replay window.
-    const IN_FLIGHT: usize = 300;
-    let queue = ArrayQueue::new(IN_FLIGHT + 2);
-    let (started, opened) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let seal_one = || {
-        while started.load(Ordering::SeqCst) > opened.load(Ordering::SeqCst) + IN_FLIGHT {
+    // Nobody starts a round before all packets of the last were opened: a thread that the scheduler stops cannot fall
+    // out of the replay window.
+    const ROUND: usize = 100;
+    let queue = ArrayQueue::new(2 * ROUND);
+    let opened = AtomicUsize::new(0);
+    let wait_for = |count: usize| {
+        while opened.load(Ordering::SeqCst) < count {
             std::thread::yield_now();
         }
-        started.fetch_add(1, Ordering::SeqCst);
+    };
+    let seal_one = |number: usize| {
+        wait_for(number / ROUND * 2 * ROUND);
         let packet = seal(client, &v2(), &PING).unwrap();
         let id = packet[4..12].to_vec();
         queue.push(packet).unwrap();
@@ -498,7 +501,7 @@ fn seal_and_open_on_four_threads(client: &DataKey, server: &DataKey) -> Vec<Vec<
         }
     };
     std::thread::scope(|scope| {
-        let sealers = [(); 2].map(|()| scope.spawn(|| (0..EACH).map(|_| seal_one()).collect::<Vec<_>>()));
+        let sealers = [(); 2].map(|()| scope.spawn(|| (0..EACH).map(seal_one).collect::<Vec<_>>()));
         for _ in 0..2 {
             scope.spawn(open_all);
         }

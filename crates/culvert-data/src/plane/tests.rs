@@ -4,7 +4,8 @@ use super::*;
 use crate::{DataFormat, DataKey, Framing, MssFix, UNCOMPRESSED};
 use culvert_crypto::{DataCipher, Key2, Role};
 use culvert_policy::{Access, AuthorizationRule, ClientFilter, Policy};
-use culvert_wire::occ::PING;
+use culvert_wire::data::DataHeader;
+use culvert_wire::occ::{self, OccMessage, PING};
 use culvert_wire::{KeyId, TcpLink, UdpPath};
 use proptest::prelude::*;
 
