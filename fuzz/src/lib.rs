@@ -33,6 +33,15 @@ pub fn start() -> Now {
     }
 }
 
+/// The configuration of a client that says these things about itself.
+pub fn client_session(credentials: ClientCredentials, options: String) -> Arc<SessionConfig> {
+    Arc::new(SessionConfig {
+        credentials,
+        options,
+        ..SessionConfig::clone(&CONFIGS.client)
+    })
+}
+
 /// A client's address over UDP.
 pub fn link(host: u8) -> LinkAddr {
     LinkAddr::Udp(UdpPath {
