@@ -48,7 +48,7 @@ impl KeySlot {
     }
 }
 
-/// Seals one packet to a client and counts it.
+/// Seals one packet to a client and counts it, or counts why not.
 pub(crate) fn seal(
     peer: &Peer,
     slot: &KeySlot,
@@ -58,7 +58,7 @@ pub(crate) fn seal(
 ) -> Result<usize, DropReason> {
     let sealed = slot.key.seal_into(&slot.header, peer.framing, parts, out);
     peer.report_key_limit(slot);
-    let len = sealed?;
+    let len = sealed.map_err(|reason| peer.count_drop(reason))?;
     peer.tx.count_link(now_ms, len);
     Ok(len)
 }
@@ -118,8 +118,7 @@ impl Outbound {
     ///
     /// # Errors
     /// [`DropReason::NoRoom`] if `out` is shorter than [`Outbound::sealed_len`], [`DropReason::KeyExhausted`] if the key
-    /// has no packet id left. Such drops are not in the counters of the data plane: hand them to
-    /// [`DataPlane::count_drop`](crate::DataPlane::count_drop).
+    /// has no packet id left. Already counted.
     pub fn seal_into(&self, parts: &[&[u8]], out: &mut [u8]) -> Result<usize, DropReason> {
         let len = seal(&self.peer, &self.slot, self.now_ms, parts, out)?;
         if self.carries_ip {

@@ -315,6 +315,11 @@ impl Peer {
         }
     }
 
+    /// Counts a drop in the counters of the data plane.
+    pub(crate) fn count_drop(&self, reason: DropReason) -> DropReason {
+        self.shared.counters.count(reason)
+    }
+
     fn report(&self, event: PeerEvent) -> bool {
         self.shared.events.push(event, &self.shared.counters)
     }

@@ -165,11 +165,6 @@ impl DataPlane {
         &self.shared.counters
     }
 
-    /// Counts a drop that happened outside: sealing failed, the send queue was full.
-    pub fn count_drop(&self, reason: DropReason) {
-        self.shared.counters.count(reason);
-    }
-
     /// Takes the next event for the control plane.
     pub fn poll_event(&self) -> Option<PeerEvent> {
         self.shared.events.pop()

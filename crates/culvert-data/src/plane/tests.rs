@@ -238,6 +238,17 @@ fn one_route_seals_every_segment_of_a_super_packet_in_order() {
 }
 
 #[test]
+fn a_packet_that_could_not_be_sealed_is_counted() {
+    let plane = plane(false);
+    connect(&plane, config(5, ALICE));
+    let mut down = v4(INSIDE, ALICE, 100);
+    let out = plane.route(1, &mut down).unwrap();
+    assert_eq!(out.seal_into(&[&down], &mut [0; 123]), Err(DropReason::NoRoom));
+    assert_eq!(plane.counters().count_of(DropReason::NoRoom), 1);
+    assert_eq!(out.peer().stats().link_tx_packets, 0);
+}
+
+#[test]
 fn clients_without_data_v2_are_found_by_their_address() {
     let plane = plane(false);
     let alice = connect(
