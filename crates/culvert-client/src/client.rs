@@ -54,8 +54,8 @@ pub struct Client {
     request_at: Option<Instant>,
     /// How long options are waited for, longer while authentication is pending.
     patience: Duration,
-    /// The newer key is sent with from then on.
-    switch_at: Option<(Instant, KeyId)>,
+    /// When the sending key has to be chosen anew.
+    switch_at: Option<Instant>,
     exit_at: Option<Instant>,
     ended: bool,
     transmits: VecDeque<Vec<u8>>,
@@ -158,10 +158,8 @@ impl Client {
         if due(self.request_at) {
             self.ask_for_options(now);
         }
-        if due(self.switch_at.map(|(at, _)| at))
-            && let (Some((_, key_id)), Some(data)) = (self.switch_at.take(), &mut self.data)
-        {
-            data.send_with(key_id);
+        if due(self.switch_at) {
+            self.choose_key(now);
         }
         let (ping, dead) = self.data.as_ref().map(DataChannel::deadlines).unwrap_or_default();
         if due(dead) {
@@ -188,11 +186,10 @@ impl Client {
             return None;
         }
         let (ping, dead) = self.data.as_ref().map(DataChannel::deadlines).unwrap_or_default();
-        let switch = self.switch_at.map(|(at, _)| at);
         [
             self.session.poll_timeout(),
             self.request_at,
-            switch,
+            self.switch_at,
             self.exit_at,
             ping,
             dead,
@@ -207,6 +204,19 @@ impl Client {
         let started = self.session.soft_reset(now).is_ok();
         self.drain_session(now);
         started
+    }
+
+    /// Uses another password, or token, from the next renegotiation on.
+    pub fn set_password(&mut self, password: &str) {
+        let mut config = SessionConfig::clone(&self.settings.session);
+        config.credentials.password = Some(password.to_owned().into());
+        self.set_session_config(Arc::new(config));
+    }
+
+    /// Uses other settings of the control channel from the next renegotiation on.
+    pub fn set_session_config(&mut self, config: Arc<SessionConfig>) {
+        self.settings.session = config;
+        self.session.set_config(self.settings.session.clone());
     }
 
     /// Answers a `CR_TEXT` question.
@@ -312,6 +322,7 @@ impl Client {
                 if let Some(data) = &mut self.data {
                     data.remove(key_id);
                 }
+                self.choose_key(now);
             }
             SessionEvent::RenegotiationFailed { error, .. } | SessionEvent::Failed { error } => {
                 self.end(End::Failed(error));
@@ -343,10 +354,7 @@ impl Client {
     /// PUSH_REPLY: the first sets everything up, later ones bring a new token.
     fn take_options(&mut self, now: Now, options: PushOptions) {
         if let Some(token) = options.auth_token() {
-            let mut config = SessionConfig::clone(&self.settings.session);
-            config.credentials.password = Some(token.to_owned().into());
-            self.settings.session = Arc::new(config);
-            self.session.set_config(self.settings.session.clone());
+            self.set_password(token);
             self.events.push_back(ClientEvent::Token);
         }
         if self.options.is_some() {
@@ -394,7 +402,7 @@ impl Client {
             .data_key(KeyId::FIRST)
             .map_err(|error| error.to_string())?;
         let mut data = DataChannel::new(now.instant, settings);
-        data.install(KeyId::FIRST, &key2)?;
+        data.install(now.instant, KeyId::FIRST, &key2)?;
         Ok(data)
     }
 
@@ -405,18 +413,25 @@ impl Client {
             .session
             .data_key(key_id)
             .map_err(|error| error.to_string())
-            .and_then(|key2| data.install(key_id, &key2));
+            .and_then(|key2| data.install(now.instant, key_id, &key2));
         match installed {
             Ok(()) => {
-                let config = &self.settings.session;
-                let settle = config
-                    .reneg_interval
-                    .map_or(config.hand_window, |age| config.hand_window.min(age / 2));
-                self.switch_at = Some((now.instant + settle, key_id));
+                self.choose_key(now);
                 self.events.push_back(ClientEvent::Renegotiated { key_id });
             }
             Err(reason) => self.end(End::BadOptions(reason)),
         }
+    }
+
+    fn choose_key(&mut self, now: Now) {
+        let config = &self.settings.session;
+        let settle = config
+            .reneg_interval
+            .map_or(config.hand_window, |age| config.hand_window.min(age / 2));
+        self.switch_at = self
+            .data
+            .as_mut()
+            .and_then(|data| data.choose_key(now.instant, settle));
     }
 
     fn ask_for_options(&mut self, now: Now) {

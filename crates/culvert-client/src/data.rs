@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use culvert_crypto::{DataCipher, Role};
+use culvert_crypto::{DataCipher, Key2, Role};
 use culvert_data::{DataFormat, DataKey, DropReason, Framing};
 use culvert_wire::data::DataHeader;
 use culvert_wire::{KeyId, PeerId};
@@ -22,6 +22,8 @@ pub(crate) struct DataSettings {
 pub(crate) struct DataChannel {
     settings: DataSettings,
     keys: [Option<DataKey>; KeyId::COUNT],
+    /// The keys there are and when their handshakes ended, newest last.
+    ages: Vec<(KeyId, Instant)>,
     send_key: KeyId,
     pub(crate) last_rx: Instant,
     pub(crate) last_tx: Instant,
@@ -32,29 +34,40 @@ impl DataChannel {
         Self {
             settings,
             keys: Default::default(),
+            ages: Vec::new(),
             send_key: KeyId::FIRST,
             last_rx: now,
             last_tx: now,
         }
     }
 
-    pub(crate) fn install(&mut self, key_id: KeyId, key2: &culvert_crypto::Key2) -> Result<(), String> {
+    pub(crate) fn install(&mut self, now: Instant, key_id: KeyId, key2: &Key2) -> Result<(), String> {
         let DataSettings { cipher, format, .. } = self.settings;
         let key = DataKey::new(cipher, format, Role::Client, key2).map_err(|error| error.to_string())?;
+        self.remove(key_id);
         if let Some(place) = self.keys.get_mut(key_id.index()) {
             *place = Some(key);
         }
+        self.ages.push((key_id, now));
         Ok(())
     }
 
     pub(crate) fn remove(&mut self, key_id: KeyId) {
+        self.ages.retain(|(id, _)| *id != key_id);
         if let Some(place) = self.keys.get_mut(key_id.index()) {
             *place = None;
         }
     }
 
-    pub(crate) fn send_with(&mut self, key_id: KeyId) {
-        self.send_key = key_id;
+    /// Sends with the newest key that had `settle` to settle on both sides, or the newest if none had. Returns
+    /// when to choose again.
+    ///
+    /// Source: OpenVPN 2.6 behaviour.
+    pub(crate) fn choose_key(&mut self, now: Instant, settle: Duration) -> Option<Instant> {
+        let (newest, since) = *self.ages.last()?;
+        let settled = self.ages.iter().rev().find(|(_, since)| now >= *since + settle);
+        self.send_key = settled.map_or(newest, |(key_id, _)| *key_id);
+        (self.send_key != newest).then(|| since + settle)
     }
 
     pub(crate) fn send_key(&self) -> KeyId {

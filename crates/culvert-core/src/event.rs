@@ -83,7 +83,7 @@ pub enum Event {
 /// Why somebody was not let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The connection, if a session existed.
+    /// The connection; 0, which no connection has, if there was no session yet.
     pub client: ClientId,
     /// Where from.
     pub link: LinkAddr,

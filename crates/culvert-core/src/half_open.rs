@@ -1,8 +1,8 @@
-//! Sessions that have not authenticated, oldest first: a bounded pool in which newcomers push out the oldest.
+//! Sessions that have not authenticated: a bounded pool in which newcomers push out the oldest.
 //!
-//! Two queues: sessions still in the handshake, and those whose credentials are being judged (or were refused, and
-//! linger to deliver the news). The first queue gives way first, so a flood of handshakes does not throw out a
-//! person in the middle of a web login.
+//! Three queues. Sessions that were refused and linger to deliver the news give way first. Of the others, those in
+//! the handshake and those whose credentials are being judged, the longer queue gives way: neither a flood of
+//! handshakes nor one of logins that are never decided can take the whole pool.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,18 @@ use crate::settings::HalfOpenLimits;
 pub(crate) enum HalfOpenStage {
     /// No complete key exchange yet.
     Handshake,
-    /// Its credentials arrived.
-    Credentials,
+    /// Its credentials arrived and are being judged.
+    Judging,
+    /// Refused, and about to be forgotten.
+    Refused,
 }
 
 /// The pool. Ids grow with time, so the smallest id is the oldest session.
 #[derive(Debug, Default)]
 pub(crate) struct HalfOpen {
     handshake: BTreeMap<ClientId, usize>,
-    credentials: BTreeMap<ClientId, usize>,
+    judging: BTreeMap<ClientId, usize>,
+    refused: BTreeMap<ClientId, usize>,
     bytes: usize,
 }
 
@@ -30,20 +33,20 @@ impl HalfOpen {
     /// Adds a session, or moves it to another stage, and notes how many bytes it holds.
     pub(crate) fn note(&mut self, client: ClientId, stage: HalfOpenStage, bytes: usize) {
         self.remove(client);
-        match stage {
-            HalfOpenStage::Handshake => self.handshake.insert(client, bytes),
-            HalfOpenStage::Credentials => self.credentials.insert(client, bytes),
+        let queue = match stage {
+            HalfOpenStage::Handshake => &mut self.handshake,
+            HalfOpenStage::Judging => &mut self.judging,
+            HalfOpenStage::Refused => &mut self.refused,
         };
+        queue.insert(client, bytes);
         self.bytes += bytes;
     }
 
     /// Takes a session out: it authenticated or ended.
     pub(crate) fn remove(&mut self, client: ClientId) {
-        let bytes = self
-            .handshake
-            .remove(&client)
-            .or_else(|| self.credentials.remove(&client));
-        self.bytes -= bytes.unwrap_or(0);
+        for queue in [&mut self.handshake, &mut self.judging, &mut self.refused] {
+            self.bytes -= queue.remove(&client).unwrap_or(0);
+        }
     }
 
     /// The session to evict, if the pool is over its limits.
@@ -51,15 +54,20 @@ impl HalfOpen {
         if self.len() <= limits.sessions && self.bytes <= limits.bytes {
             return None;
         }
+        let longer = if self.judging.len() > self.handshake.len() {
+            &self.judging
+        } else {
+            &self.handshake
+        };
         let oldest = self
-            .handshake
+            .refused
             .first_key_value()
-            .or_else(|| self.credentials.first_key_value());
+            .or_else(|| longer.first_key_value());
         oldest.map(|(client, _)| *client)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.handshake.len() + self.credentials.len()
+        self.handshake.len() + self.judging.len() + self.refused.len()
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -76,16 +84,32 @@ mod tests {
         bytes: 100,
     };
 
-    #[test]
-    fn the_oldest_handshake_gives_way_before_anybody_with_credentials() {
+    fn filled(stages: &[HalfOpenStage]) -> HalfOpen {
         let mut pool = HalfOpen::default();
-        pool.note(ClientId(1), HalfOpenStage::Credentials, 10);
-        for id in 2..=4 {
-            pool.note(ClientId(id), HalfOpenStage::Handshake, 10);
+        for (id, stage) in (1..).zip(stages) {
+            pool.note(ClientId(id), *stage, 10);
         }
+        pool
+    }
+
+    #[test]
+    fn who_was_refused_gives_way_first() {
+        use HalfOpenStage::{Handshake, Judging, Refused};
+        let pool = filled(&[Handshake, Judging, Refused, Refused]);
+        assert_eq!(pool.over(&LIMITS), Some(ClientId(3)));
+    }
+
+    #[test]
+    fn the_oldest_of_the_longer_queue_gives_way() {
+        use HalfOpenStage::{Handshake, Judging};
+        let mut pool = filled(&[Judging, Handshake, Handshake, Handshake]);
         assert_eq!(pool.over(&LIMITS), Some(ClientId(2)));
         pool.remove(ClientId(2));
         assert_eq!(pool.over(&LIMITS), None);
+        assert_eq!(
+            filled(&[Handshake, Judging, Judging, Judging]).over(&LIMITS),
+            Some(ClientId(2))
+        );
     }
 
     #[test]
@@ -94,7 +118,7 @@ mod tests {
         pool.note(ClientId(1), HalfOpenStage::Handshake, 60);
         pool.note(ClientId(2), HalfOpenStage::Handshake, 30);
         assert_eq!(pool.over(&LIMITS), None);
-        pool.note(ClientId(2), HalfOpenStage::Credentials, 50);
+        pool.note(ClientId(2), HalfOpenStage::Judging, 50);
         assert_eq!((pool.over(&LIMITS), pool.bytes()), (Some(ClientId(1)), 110));
         pool.remove(ClientId(1));
         pool.remove(ClientId(2));

@@ -206,9 +206,8 @@ impl Server {
         }
         let stage = match client.stage {
             Stage::Handshake => HalfOpenStage::Handshake,
-            Stage::Judging(_) | Stage::Refusing(_) | Stage::Live(_) | Stage::Closing | Stage::Gone => {
-                HalfOpenStage::Credentials
-            }
+            Stage::Judging(_) | Stage::Live(_) => HalfOpenStage::Judging,
+            Stage::Refusing(_) | Stage::Closing | Stage::Gone => HalfOpenStage::Refused,
         };
         let bytes = size_of::<Client>() + TLS_STATE + client.session.buffered_bytes();
         self.half_open.note(client.id, stage, bytes);

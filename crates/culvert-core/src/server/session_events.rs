@@ -1,6 +1,6 @@
 //! What a client's control-channel session reports, and the messages the client sends through it.
 
-use culvert_control::SessionEvent;
+use culvert_control::{SessionError, SessionEvent};
 use culvert_wire::message::ControlMessage;
 use culvert_wire::{KeyId, Now};
 
@@ -26,18 +26,28 @@ impl Server {
             SessionEvent::Message { record, .. } => self.handle_record(now, client, &record),
             SessionEvent::LameDuckExpired { key_id } => self.lame_duck_expired(now, client, key_id),
             SessionEvent::RenegotiationFailed { key_id, .. } => self.renegotiation_failed(client, key_id),
-            SessionEvent::Failed { error } => {
-                let handshake = matches!(client.stage, Stage::Handshake);
-                self.end(now, client, DisconnectReason::ControlChannel(error.to_string()));
-                client.stage = Stage::Gone;
-                if handshake && client.link.is_udp() {
-                    // Kept a moment, still half-open: the alert that tells the client may get lost on the way.
-                    self.close_later(now, client);
-                }
-            }
+            SessionEvent::Failed { error } => self.session_failed(now, client, &error),
             // Sessions of servers report nothing else.
             _ => {}
         }
+    }
+
+    fn session_failed(&mut self, now: Now, client: &mut Client, error: &SessionError) {
+        if matches!(client.stage, Stage::Handshake) {
+            let kind = match error {
+                SessionError::HandshakeTimeout { .. } => RefusalKind::HandshakeTimeout,
+                _ => RefusalKind::Handshake,
+            };
+            self.note_refusal(client, kind, error.to_string());
+            if client.link.is_udp() {
+                // Kept a moment, still half-open: the alert that tells the client may get lost on the way.
+                self.close_later(now, client);
+                return;
+            }
+        } else {
+            self.end(now, client, DisconnectReason::ControlChannel(error.to_string()));
+        }
+        client.stage = Stage::Gone;
     }
 
     fn key_active(&mut self, now: Now, client: &mut Client, key_id: KeyId) {

@@ -66,7 +66,7 @@ fn a_handshake_that_stops_half_way_is_forgotten_after_the_hand_window() {
     assert_eq!(world.server.counters().half_open, 1);
     world.run(Duration::from_secs(70));
     assert_eq!(world.server.counters().half_open, 0);
-    assert_eq!(world.refused[0].kind, RefusalKind::Handshake);
+    assert_eq!(world.refused[0].kind, RefusalKind::HandshakeTimeout);
     world.check_empty();
 }
 

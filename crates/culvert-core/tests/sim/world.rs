@@ -489,7 +489,8 @@ impl World {
         match flight {
             Flight::ToServer { from, packet } => self.arrive_at_server(from, packet),
             Flight::ToHost { to, mut packet } => {
-                let Some(host) = self.hosts.iter().position(|host| host.link == to) else {
+                let here = |host: &Host| host.link == to && host.client.is_some();
+                let Some(host) = self.hosts.iter().position(here) else {
                     return;
                 };
                 let now = self.now;
