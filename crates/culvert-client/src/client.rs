@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use culvert_control::{Session, SessionConfig, SessionEvent, SessionWrap};
 use culvert_crypto::{AuthDigest, DataCipher, Entropy};
 use culvert_data::{DataFormat, DropReason, Framing};
@@ -219,6 +221,17 @@ impl Client {
         self.session.set_config(self.settings.session.clone());
     }
 
+    /// Asks for the options, whether they are here or not.
+    pub fn request_options(&mut self, now: Now) {
+        self.send_message(now, &ControlMessage::PushRequest);
+    }
+
+    /// The user name and password, or token, of the next renegotiation.
+    pub fn login(&self) -> Option<(&str, &str)> {
+        let credentials = &self.settings.session.credentials;
+        Some((credentials.username.as_deref()?, credentials.password.as_ref()?))
+    }
+
     /// Answers a `CR_TEXT` question.
     pub fn respond(&mut self, now: Now, response: &str) {
         self.send_message(now, &ControlMessage::CrResponse(response.to_owned().into()));
@@ -355,6 +368,11 @@ impl Client {
     fn take_options(&mut self, now: Now, options: PushOptions) {
         if let Some(token) = options.auth_token() {
             self.set_password(token);
+            if let Some(user) = token_user(&options) {
+                let mut config = SessionConfig::clone(&self.settings.session);
+                config.credentials.username = Some(user);
+                self.set_session_config(Arc::new(config));
+            }
             self.events.push_back(ClientEvent::Token);
         }
         if self.options.is_some() {
@@ -476,4 +494,11 @@ impl Client {
             self.events.push_back(ClientEvent::Ended(end));
         }
     }
+}
+
+/// The user name that goes with a pushed token, if it differs from the client's own.
+fn token_user(options: &PushOptions) -> Option<String> {
+    let encoded = options.get("auth-token-user")?.first()?;
+    let decoded = STANDARD.decode(encoded).ok()?;
+    String::from_utf8(decoded).ok()
 }

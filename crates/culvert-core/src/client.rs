@@ -92,10 +92,17 @@ pub(crate) struct Live {
     pub(crate) keys: DataKeys,
     pub(crate) renegotiation: Option<Renegotiation>,
     pub(crate) renegotiations: u32,
-    /// What its auth tokens say, if it gets any.
-    pub(crate) token: Option<TokenClaims>,
+    /// Its auth tokens, if it gets any.
+    pub(crate) token: Option<LiveToken>,
     /// Tunnel bytes at the last look, for the inactivity rule.
     pub(crate) tun_bytes: u64,
+}
+
+/// What is needed to renew a client's auth token.
+pub(crate) struct LiveToken {
+    /// Whom it is issued to: the name the client sends along with it.
+    pub(crate) name: String,
+    pub(crate) claims: TokenClaims,
 }
 
 /// A renegotiation between the arrival of the client's key exchange and the installation of its data key.

@@ -69,7 +69,7 @@ impl Server {
                 message: messages::auth_failed(Some(cause.for_client())),
             }
         })?;
-        let username = message.username.filter(|name| !name.is_empty());
+        let username = self.login_name(message.username);
         let password = message.password.filter(|password| !password.is_empty());
         self.check_presence(username.is_some() && password.is_some(), certificate.is_some())?;
         let (password, token) = match self.check_token(now, username.as_deref(), password)? {
@@ -106,6 +106,11 @@ impl Server {
             push_requested: false,
         };
         Ok((judging, request))
+    }
+
+    /// The name a client logs in with. Where no password is asked for a name proves nothing, and is not one.
+    pub(super) fn login_name(&self, sent: Option<String>) -> Option<String> {
+        sent.filter(|name| !name.is_empty() && self.settings.credentials.password)
     }
 
     /// What must be there is there.

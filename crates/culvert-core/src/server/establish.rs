@@ -6,16 +6,15 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use culvert_crypto::Role;
-use culvert_crypto::auth_token::TokenClaims;
 use culvert_data::{DataKey, Peer, PeerConfig};
 use culvert_pool::{Lease, PoolError, StaticAddress};
 use culvert_wire::{KeyId, Now, PeerId};
 use zeroize::Zeroizing;
 
-use super::Server;
 use super::admission::Refusal;
+use super::{Server, tokens};
 use crate::auth::Grant;
-use crate::client::{Client, DataKeys, Judging, Live, Stage};
+use crate::client::{Client, DataKeys, Judging, Live, LiveToken, Stage};
 use crate::event::{ClientId, DisconnectReason, Event, RefusalKind};
 use crate::messages;
 use crate::push::{self, ClientOptions};
@@ -39,7 +38,7 @@ struct Admission {
     resources: Resources,
     /// PUSH_REPLY.
     reply: Vec<Vec<u8>>,
-    token: Option<TokenClaims>,
+    token: Option<LiveToken>,
 }
 
 impl Server {
@@ -72,13 +71,13 @@ impl Server {
         let resources = self.take_resources(client, judging, grant, identity)?;
         resources.peer.install_key(KeyId::FIRST, key);
         resources.peer.set_send_key(KeyId::FIRST);
-        let token = self.first_token(now, &judging.profile);
+        let token = self.first_token(now, &judging.profile, grant);
         let text = token.as_ref().map(|(text, _)| text);
         match self.compose_reply(client, judging, grant, &resources, text) {
             Ok(reply) => Ok(Admission {
                 resources,
                 reply,
-                token: token.map(|(_, claims)| claims),
+                token: token.map(|(_, token)| token),
             }),
             Err(refusal) => {
                 self.give_back(resources.lease, resources.peer_id);
@@ -205,12 +204,7 @@ impl Server {
     ) -> Result<Vec<Vec<u8>>, Refusal> {
         let lease = &resources.lease;
         let v6 = lease.v6.zip(self.settings.pool.v6).zip(self.pool.server_v6());
-        let given = judging.profile.username.as_deref();
-        let renamed = grant
-            .username
-            .as_deref()
-            .filter(|name| given.is_some() && given != Some(name));
-        let token_user = renamed.map(|name| STANDARD.encode(name));
+        let token_user = tokens::renamed(&judging.profile, grant).map(|name| STANDARD.encode(name));
         let options = ClientOptions {
             negotiated: &judging.profile.negotiated,
             peer_info: &judging.profile.peer_info,

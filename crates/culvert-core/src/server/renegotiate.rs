@@ -85,19 +85,16 @@ impl Server {
         let Stage::Live(live) = &client.stage else {
             return Ok(Proof::Enough);
         };
-        let username = message.username.filter(|name| !name.is_empty());
+        let username = self.login_name(message.username);
         let password = message.password.filter(|password| !password.is_empty());
         if let Err(difference) = same_identity(live, username.as_deref(), certificate.as_ref()) {
             return Err((difference.to_owned(), messages::auth_failed(None)));
         }
         self.check_presence(username.is_some() && password.is_some(), certificate.is_some())
             .map_err(|refusal| (refusal.log, refusal.message))?;
-        // The token names the user it was issued to, whatever the backend calls that user.
-        let given = live.profile.username.clone();
-        let password = match self.check_token(now, given.as_deref(), password) {
-            Ok(TokenCheck::Valid(claims)) if live.token.is_some_and(|own| own.session == claims.session) => {
-                return Ok(Proof::Enough);
-            }
+        let own = live.token.as_ref().map(|own| own.claims.session);
+        let password = match self.check_token(now, username.as_deref(), password) {
+            Ok(TokenCheck::Valid(claims)) if own == Some(claims.session) => return Ok(Proof::Enough),
             Ok(TokenCheck::Valid(_)) => {
                 let reason = "the auth token belongs to another session of the user".to_owned();
                 return Err((reason, messages::token_expired()));
@@ -111,7 +108,7 @@ impl Server {
         Ok(Proof::Password(Box::new(AuthRequest {
             ticket: self.ticket(client, key_id),
             link: client.link,
-            username: given,
+            username: live.profile.username.clone(),
             password: password.map(Secret::new),
             token: None,
             certificate,

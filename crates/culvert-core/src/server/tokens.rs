@@ -6,7 +6,8 @@ use zeroize::Zeroizing;
 
 use super::Server;
 use super::admission::Refusal;
-use crate::client::{Client, Profile, Stage};
+use crate::auth::Grant;
+use crate::client::{Client, LiveToken, Profile, Stage};
 use crate::event::RefusalKind;
 use crate::messages;
 use crate::push;
@@ -59,23 +60,22 @@ impl Server {
         })
     }
 
-    /// The token for a client that is being let in, with what it says. Only clients that logged in get one.
+    /// The token for a client that is being let in. Only clients that logged in get one.
     pub(super) fn first_token(
         &mut self,
         now: Now,
         profile: &Profile,
-    ) -> Option<(Zeroizing<String>, TokenClaims)> {
+        grant: &Grant,
+    ) -> Option<(Zeroizing<String>, LiveToken)> {
         let settings = self.settings.auth_token.as_ref()?;
-        let name = profile
-            .username
-            .as_deref()
-            .filter(|_| self.settings.credentials.password)?;
-        if let Some(claims) = profile.token {
-            return Some(renewed(settings, name, claims, now));
-        }
-        let token = settings.key.issue(name, now.unix, &mut *self.entropy);
-        match settings.key.verify(name, &token, now.unix, limits(settings)) {
-            TokenVerdict::Valid { claims, .. } => Some((token, claims)),
+        let given = profile.username.as_deref()?;
+        let name = renamed(profile, grant).unwrap_or(given).to_owned();
+        let token = match profile.token {
+            Some(claims) => settings.key.renew(&name, &claims, now.unix),
+            None => settings.key.issue(&name, now.unix, &mut *self.entropy),
+        };
+        match settings.key.verify(&name, &token, now.unix, limits(settings)) {
+            TokenVerdict::Valid { claims, .. } => Some((token, LiveToken { name, claims })),
             TokenVerdict::Expired | TokenVerdict::Invalid => None,
         }
     }
@@ -88,11 +88,10 @@ impl Server {
         let Stage::Live(live) = &mut client.stage else {
             return;
         };
-        let (Some(name), Some(claims)) = (live.profile.username.as_deref(), live.token) else {
+        let Some(own) = &mut live.token else {
             return;
         };
-        let (token, claims) = renewed(settings, name, claims, now);
-        live.token = Some(claims);
+        let token = settings.key.renew(&own.name, &own.claims, now.unix);
         if let Ok(messages) = push::token_reply(&token) {
             for message in messages {
                 self.send(client, &message);
@@ -119,18 +118,11 @@ fn limits(settings: &AuthTokenSettings) -> TokenLimits {
     }
 }
 
-fn renewed(
-    settings: &AuthTokenSettings,
-    name: &str,
-    claims: TokenClaims,
-    now: Now,
-) -> (Zeroizing<String>, TokenClaims) {
-    let token = settings.key.renew(name, &claims, now.unix);
-    (
-        token,
-        TokenClaims {
-            issued: now.unix.max(claims.first_issued),
-            ..claims
-        },
-    )
+/// The name a client is to use from now on, if the backend gave it another one than it came with and it can be told.
+///
+/// `auth-token-user` came with 2.5, as did taking options unasked, by which such clients are known.
+pub(super) fn renamed<'g>(profile: &Profile, grant: &'g Grant) -> Option<&'g str> {
+    let given = profile.username.as_deref()?;
+    let granted = grant.username.as_deref().filter(|name| *name != given)?;
+    profile.negotiated.request_push.then_some(granted)
 }

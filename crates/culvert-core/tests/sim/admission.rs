@@ -412,3 +412,49 @@ fn a_client_that_asks_for_its_options_gets_them_when_it_asks_and_not_twice_in_a_
     assert!(world.run_until(5 * SECOND, |world| world.is_up(host)));
     world.check_empty();
 }
+
+#[test]
+fn options_are_repeated_only_when_asked_for_again_later() {
+    let mut world = World::new(16, settings());
+    let host = world.add_host(Some(0), Personality::v2_6());
+    world.connect(host);
+    let sent = |world: &mut World| {
+        let before = world.hosts[host].control_bytes;
+        world.with_host(host, |client, now| client.request_options(now));
+        world.run(SECOND);
+        world.hosts[host].control_bytes - before
+    };
+    assert!(
+        sent(&mut world) < 150,
+        "only acknowledged: the request crossed the reply"
+    );
+    world.run(31 * SECOND);
+    assert!(sent(&mut world) > 250, "the reply is sent again");
+    assert!(sent(&mut world) < 150);
+    world.check_empty();
+}
+
+#[test]
+fn a_name_without_a_password_check_is_nobody() {
+    let mut world = World::new(
+        17,
+        EndpointSettings {
+            duplicate_cn: false,
+            ..settings()
+        },
+    );
+    let victim = world.add_host(Some(0), Personality::v2_6());
+    world.connect(victim);
+    // A certificate of its own, and somebody else's name.
+    let link = world.fresh_udp();
+    let liar = world.add_host_at(link, Some(1), Some(("user0", "x")), Personality::v2_6());
+    world.connect(liar);
+    let names: Vec<_> = world
+        .server
+        .clients()
+        .map(|status| status.identity().map(str::to_owned))
+        .collect();
+    assert_eq!(names, [Some("user0".to_owned()), Some("user1".to_owned())]);
+    assert!(world.is_up(victim));
+    world.check_empty();
+}

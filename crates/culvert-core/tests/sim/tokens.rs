@@ -155,3 +155,35 @@ fn a_token_of_another_session_does_not_renegotiate_this_one() {
     assert!(world.is_up(two));
     world.check_empty();
 }
+
+#[test]
+fn a_client_that_was_given_another_name_uses_it_with_its_token() {
+    for personality in [Personality::v2_4(), Personality::v2_6()] {
+        let mut world = World::new(6, token_settings());
+        world.backend = Box::new(|_| {
+            let grant = Grant {
+                username: Some("Ana Example".into()),
+                ..Grant::default()
+            };
+            vec![(Duration::ZERO, AuthDecision::Accept(grant))]
+        });
+        let host = world.add_login("ana", "secret", personality.clone());
+        world.connect(host);
+        let (name, token) = world.hosts[host].client.as_ref().unwrap().login().unwrap();
+        let (name, token) = (name.to_owned(), token.to_owned());
+        // 2.4 does not know how to be told.
+        assert_eq!(name == "Ana Example", personality != Personality::v2_4());
+        world.with_host(host, |client, now| assert!(client.renegotiate(now)));
+        world.run(10 * SECOND);
+        assert_eq!(
+            world.server.counters().renegotiations,
+            1,
+            "{:?}",
+            world.disconnected
+        );
+        assert_eq!(world.requests.len(), 1);
+        let back = world.add_login(&name, &token, personality);
+        world.connect(back);
+        world.check_empty();
+    }
+}

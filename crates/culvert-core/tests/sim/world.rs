@@ -45,6 +45,8 @@ pub(crate) struct Host {
     pub(crate) infos: Vec<String>,
     /// IP packets that came out of the tunnel.
     pub(crate) received: u32,
+    /// Bytes of control packets from the server.
+    pub(crate) control_bytes: usize,
 }
 
 enum Flight {
@@ -261,6 +263,7 @@ impl World {
             ends: Vec::new(),
             infos: Vec::new(),
             received: 0,
+            control_bytes: 0,
         });
         self.hosts.len() - 1
     }
@@ -496,6 +499,9 @@ impl World {
                 let now = self.now;
                 let machine = &mut self.hosts[host];
                 let Some(client) = &mut machine.client else { return };
+                if FirstByte::peek(&packet).is_ok_and(|first| !first.opcode.is_data()) {
+                    machine.control_bytes += packet.len();
+                }
                 if let Ok(Some(_)) = client.handle_link_input(now, &mut packet) {
                     machine.received += 1;
                 }
