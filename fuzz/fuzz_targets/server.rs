@@ -422,6 +422,7 @@ fn settings(scene: u8) -> EndpointSettings {
         data_ciphers: vec![DataCipher::Aes256Gcm, DataCipher::ChaCha20Poly1305],
         legacy_cbc: None,
         data_epoch: true,
+        tls_key_export: true,
         mss_fix: MssFix::default(),
         pool: PoolConfig {
             v4: "10.8.0.0/29".parse().expect("a network"),
