@@ -125,4 +125,33 @@ mod tests {
         pool.remove(ClientId(2));
         assert_eq!((pool.len(), pool.bytes()), (0, 0));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn evicting_always_brings_the_pool_within_its_limits(
+            notes in proptest::collection::vec((1u64..20, 0u8..4, 0usize..60), 0..100),
+        ) {
+            let mut pool = HalfOpen::default();
+            let mut model = BTreeMap::new();
+            for (id, action, bytes) in notes {
+                let stage = [HalfOpenStage::Handshake, HalfOpenStage::Judging, HalfOpenStage::Refused];
+                match stage.get(usize::from(action)) {
+                    Some(stage) => {
+                        pool.note(ClientId(id), *stage, bytes);
+                        model.insert(id, bytes);
+                    }
+                    None => {
+                        pool.remove(ClientId(id));
+                        model.remove(&id);
+                    }
+                }
+                while let Some(oldest) = pool.over(&LIMITS) {
+                    pool.remove(oldest);
+                    proptest::prop_assert!(model.remove(&oldest.0).is_some());
+                }
+                proptest::prop_assert_eq!((pool.len(), pool.bytes()), (model.len(), model.values().sum::<usize>()));
+                proptest::prop_assert!(pool.len() <= 3 && pool.bytes() <= 100);
+            }
+        }
+    }
 }

@@ -187,4 +187,38 @@ mod tests {
         queue.clear(&mut a, ClientId(1));
         assert_eq!(queue.len(), 0);
     }
+
+    const CLIENT_TIMERS: [TimerKind; 4] = [
+        TimerKind::Control,
+        TimerKind::Keepalive,
+        TimerKind::KeySwitch,
+        TimerKind::Close,
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn any_sequence_of_changes_leaves_what_a_plain_table_would(
+            changes in proptest::collection::vec((0u64..4, 0usize..4, proptest::option::of(0u64..50)), 0..200),
+        ) {
+            let now = Instant::now();
+            let mut queue = TimerQueue::default();
+            let mut clients: [Deadlines; 4] = Default::default();
+            let mut model = std::collections::BTreeMap::new();
+            for (client, kind, at) in changes {
+                let kind = CLIENT_TIMERS[kind];
+                let at = at.map(|seconds| now + Duration::from_secs(seconds));
+                queue.set(&mut clients[client as usize], ClientId(client), kind, at);
+                match at {
+                    Some(at) => model.insert((client, kind), at),
+                    None => model.remove(&(client, kind)),
+                };
+                proptest::prop_assert_eq!(queue.len(), model.len());
+                proptest::prop_assert_eq!(queue.next().map(|(at, _)| at), model.values().min().copied());
+            }
+            for (client, deadlines) in clients.iter_mut().enumerate() {
+                queue.clear(deadlines, ClientId(client as u64));
+            }
+            proptest::prop_assert_eq!(queue.len(), 0);
+        }
+    }
 }
