@@ -43,7 +43,7 @@ impl Profile {
             "client",
             "dev tun",
             "nobind",
-            "verb 4",
+            "verb 3",
             "remote-cert-tls server",
             "connect-retry 1 5",
             "auth-nocache",

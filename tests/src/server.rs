@@ -148,7 +148,7 @@ impl Culvertd {
     /// # Errors
     /// Fails when it exits non-zero.
     pub fn culvert(&self, args: &[&str]) -> Result<String> {
-        let socket = self.dir.join("run/admin.sock").display().to_string();
+        let socket = self.dir.join("run/culvert.sock").display().to_string();
         let program = binary("culvert")?.display().to_string();
         let mut all: Vec<&str> = args.to_vec();
         all.extend_from_slice(&["--socket", &socket]);

@@ -69,13 +69,22 @@ fn a_tcp_client_goes_with_its_connection() -> Result<()> {
     server.stop()
 }
 
+/// The names of devices and the routes of the server's machine.
+fn machine(lab: &Lab) -> Result<(Vec<String>, Vec<String>)> {
+    let devices = lab.server.run("ip", &["-o", "link"])?;
+    let routes = lab.server.run("ip", &["-4", "route", "show", "table", "all"])?;
+    let names = devices
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .map(str::to_owned)
+        .collect();
+    Ok((names, routes.lines().map(str::to_owned).collect()))
+}
+
 #[test]
 fn a_stopped_server_tells_its_clients_and_leaves_nothing_behind() -> Result<()> {
     let lab = Lab::new(2)?;
-    let before = (
-        lab.server.run("ip", &["link"])?,
-        lab.server.run("ip", &["route", "show", "table", "all"])?,
-    );
+    let before = machine(&lab)?;
     let mut server = Culvertd::plan(&lab).start()?;
     let mut udp = OpenVpn::connect(&lab, 0, "udp", &server.profile_for(Proto::Udp, "udp")?)?;
     let mut tcp = OpenVpn::connect(&lab, 1, "tcp", &server.profile_for(Proto::Tcp, "tcp")?)?;
@@ -87,10 +96,7 @@ fn a_stopped_server_tells_its_clients_and_leaves_nothing_behind() -> Result<()> 
     )?;
     tcp.process()
         .wait_for_any(&["Connection reset"], Duration::from_secs(3))?;
-    let after = (
-        lab.server.run("ip", &["link"])?,
-        lab.server.run("ip", &["route", "show", "table", "all"])?,
-    );
+    let after = machine(&lab)?;
     ensure!(
         before == after,
         "the server left something behind: {before:?} became {after:?}"

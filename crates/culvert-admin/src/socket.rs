@@ -12,7 +12,7 @@ use crate::error::AdminError;
 use crate::server::{Handler, serve};
 
 /// Where the daemon listens unless told otherwise.
-pub const DEFAULT_SOCKET: &str = "/run/culvert/admin.sock";
+pub const DEFAULT_SOCKET: &str = "/run/culvert/culvert.sock";
 
 /// The daemon's listening socket. Dropping it removes the file, if the file is still this socket.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use culvert_config::{Config, DEFAULT_PATH, EndpointConfig};
 /// Which daemon is meant.
 #[derive(Args)]
 pub(crate) struct Daemon {
-    /// Administration socket [default: what the configuration names, else /run/culvert/admin.sock]
+    /// Administration socket [default: what the configuration names, else /run/culvert/culvert.sock]
     #[arg(long, value_name = "PATH", env = "CULVERT_SOCKET")]
     socket: Option<PathBuf>,
 }

@@ -11,7 +11,7 @@ use culvert_core::{
 };
 use culvert_data::PeerEvent;
 use culvert_transport::{AsyncUdpSocket, SendBatch};
-use culvert_wire::LinkAddr;
+use culvert_wire::{LinkAddr, Now};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -19,6 +19,7 @@ use super::inbox::Input;
 use super::login::Logins;
 use super::report;
 use super::shared::{Shared, count};
+use super::strangers::Strangers;
 use crate::clock;
 
 /// Inputs handled before what they caused is sent.
@@ -86,6 +87,7 @@ struct Loop {
     decisions: mpsc::Receiver<(AuthTicket, AuthDecision)>,
     decide: mpsc::Sender<(AuthTicket, AuthDecision)>,
     peer_events: Arc<Notify>,
+    strangers: Strangers,
     /// Set once the endpoint is going down.
     ends_at: Option<Instant>,
 }
@@ -107,6 +109,7 @@ impl Loop {
             decisions,
             decide,
             peer_events,
+            strangers: Strangers::default(),
             ends_at: None,
         }
     }
@@ -154,19 +157,21 @@ impl Loop {
         let now = clock::now();
         for input in inputs.drain(..) {
             match input {
-                Input::Packet { from, mut packet } => {
-                    let dropped = self
-                        .control
-                        .server
-                        .handle_link_input(now, from, &mut packet)
-                        .is_err();
-                    // On TCP nothing is lost or damaged on the way: a bad packet is a bad peer.
-                    if let (true, LinkAddr::Tcp(link)) = (dropped, from) {
-                        self.close_link(link.id);
-                    }
-                }
+                Input::Packet { from, mut packet } => self.packet(now, from, &mut packet),
                 Input::Closed(link) => self.control.server.handle_link_closed(now, link),
             }
+        }
+    }
+
+    fn packet(&mut self, now: Now, from: LinkAddr, packet: &mut [u8]) {
+        let Err(reason) = self.control.server.handle_link_input(now, from, packet) else {
+            return;
+        };
+        self.strangers
+            .dropped(now.instant, &self.control.shared.name, reason, &from);
+        // On TCP nothing is lost or damaged on the way: a bad packet is a bad peer.
+        if let LinkAddr::Tcp(link) = from {
+            self.close_link(link.id);
         }
     }
 
@@ -191,7 +196,7 @@ impl Loop {
         self.transmit();
     }
 
-    fn peer_event(&mut self, now: culvert_wire::Now, event: PeerEvent) {
+    fn peer_event(&mut self, now: Now, event: PeerEvent) {
         self.control.server.handle_peer_event(now, event);
     }
 

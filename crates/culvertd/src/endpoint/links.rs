@@ -37,7 +37,6 @@ impl Links {
             .get(&id)
             .cloned()
     }
-
 }
 
 /// One worker's view of [`Links`]: no shared lock for a connection it has sent to before.

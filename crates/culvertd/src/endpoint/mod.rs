@@ -13,6 +13,7 @@ mod settings;
 mod shared;
 mod start;
 mod status;
+mod strangers;
 mod tcp;
 mod tun;
 mod worker;

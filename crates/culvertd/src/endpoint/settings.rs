@@ -71,7 +71,7 @@ pub(crate) fn settings(
             disconnect: false,
         }),
         inactive: None,
-        max_clients: config.effective_max_clients(),
+        max_clients: max_clients(config),
         half_open: HalfOpenLimits::default(),
         attempts: AttemptLimits::default(),
         duplicate_cn: config.duplicate_cn,
@@ -83,10 +83,17 @@ pub(crate) fn settings(
     })
 }
 
+/// The most clients. Without a limit of its own the address pool is the limit, and it is the one to say so.
+fn max_clients(config: &EndpointConfig) -> u32 {
+    config
+        .max_clients
+        .unwrap_or_else(|| config.effective_max_clients().saturating_add(1))
+}
+
 /// The shape of the data plane.
 pub(crate) fn data_plane(config: &EndpointConfig) -> DataPlaneConfig {
     DataPlaneConfig {
-        max_peers: config.effective_max_clients(),
+        max_peers: max_clients(config),
         v4: config.client_cidr_block,
         v6: config.client_ipv6_cidr_block,
         server_v4: config.server_v4(),

@@ -96,7 +96,7 @@ fn read_ready(
         Ok(ReadOutcome::Frames(_)) => {
             let now_ms = worker.shared.now_ms();
             let mut joiner = join.start();
-            let (mut control, mut packets) = (false, 0);
+            let (mut control, mut broken, mut packets) = (false, false, 0);
             for packet in frames.frames_mut() {
                 match worker.from_link(now_ms, LinkAddr::Tcp(link), packet) {
                     Disposition::Control => control = true,
@@ -104,12 +104,17 @@ fn read_ready(
                         joiner.push(ip);
                         packets += 1;
                     }
+                    Disposition::EndStream => broken = true,
                     Disposition::Done => {}
                 }
             }
             tun::write(worker, joiner, packets);
             worker.flush();
-            Ok(control)
+            if broken {
+                Err("a data packet could not be opened")
+            } else {
+                Ok(control)
+            }
         }
         Ok(ReadOutcome::WouldBlock) => Ok(false),
         Ok(ReadOutcome::Closed) => Err("the peer closed it, or the server did"),

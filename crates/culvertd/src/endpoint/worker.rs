@@ -53,6 +53,8 @@ pub(crate) enum Disposition<'p> {
     Control,
     /// For the network behind the endpoint.
     Tun(&'p [u8]),
+    /// The connection it came by must end.
+    EndStream,
     /// Dealt with: answered, passed to another client, or dropped and counted.
     Done,
 }
@@ -183,6 +185,8 @@ impl Worker {
             Ok(Inbound::Tun { ip }) => return Disposition::Tun(ip),
             Ok(Inbound::ToClient { ip, out }) => self.to_link(&out, &[ip]),
             Ok(Inbound::Reply { payload, out }) => self.to_link(&out, &[&payload]),
+            // The peer of a reliable stream that sends what can't be opened has lost the thread, or is an attacker.
+            Err(reason) if reason.ends_stream() && !from.is_udp() => return Disposition::EndStream,
             // Consumed, or dropped and counted by the data plane.
             Ok(_) | Err(_) => {}
         }
