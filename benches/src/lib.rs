@@ -1,6 +1,6 @@
 //! Micro-benchmarks of the packet path: what one packet costs in each step, by packet size where that matters.
 //!
-//! `cargo bench -p culvert-benches` runs all of them in about two minutes; `--bench data` one group. They
+//! `cargo bench -p culvert-benches` runs all of them in a few minutes; `--bench data` one group. They
 //! compare a change with the state before it on one machine. Throughput against stock OpenVPN is measured
 //! elsewhere, with real clients.
 
