@@ -1,13 +1,19 @@
 //! What PUSH_REPLY says: the endpoint's options first, then those of the client, always in the same order, because
 //! clients keep their tunnel device across reconnects only if nothing but a few options changed.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod banner;
+mod dns;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use culvert_data::DataFormat;
 use culvert_wire::peer_info::PeerInfo;
 use culvert_wire::push::{PushKind, PushReplyBuilder, validate_option};
 use culvert_wire::{EncodeError, PeerId};
 use ipnetwork::IpNetwork;
+
+use banner::banner_options;
+use dns::{dhcp_options, dns_options};
 
 use crate::negotiate::{Compression, Negotiated};
 use crate::settings::{Keepalive, PushSettings, RedirectGateway, SettingsError};
@@ -236,103 +242,6 @@ fn route_option(route: IpNetwork) -> String {
     }
 }
 
-/// DNS settings in the form every client knows.
-fn dhcp_options(push: &PushSettings) -> Vec<String> {
-    let server = |address: &IpAddr| match address {
-        IpAddr::V4(v4) => format!("dhcp-option DNS {v4}"),
-        IpAddr::V6(v6) => format!("dhcp-option DNS6 {v6}"),
-    };
-    let mut options: Vec<_> = push.dns_servers.iter().map(server).collect();
-    // DOMAIN names the adapter's own suffix, for clients that take only one; the rest are search domains.
-    options.extend(
-        push.search_domains
-            .first()
-            .map(|domain| format!("dhcp-option DOMAIN {domain}")),
-    );
-    let searched = push.search_domains.iter().chain(&push.resolve_domains);
-    options.extend(searched.map(|domain| format!("dhcp-option DOMAIN-SEARCH {domain}")));
-    options
-}
-
-/// The same for clients with the `dns` option, which wins there.
-fn dns_options(push: &PushSettings) -> Vec<String> {
-    /// Addresses one `dns server` takes.
-    const ADDRESSES: usize = 8;
-    let mut options = Vec::new();
-    if !push.search_domains.is_empty() {
-        options.extend(listed("dns search-domains", &push.search_domains));
-    }
-    if push.dns_servers.is_empty() {
-        return options;
-    }
-    let addresses: Vec<_> = push
-        .dns_servers
-        .iter()
-        .take(ADDRESSES)
-        .map(IpAddr::to_string)
-        .collect();
-    options.push(format!("dns server 0 address {}", addresses.join(" ")));
-    if !push.resolve_domains.is_empty() {
-        options.extend(listed("dns server 0 resolve-domains", &push.resolve_domains));
-    }
-    options
-}
-
-/// Spreads words over as many options as the limits on length and argument count demand.
-fn listed(prefix: &str, words: &[String]) -> Vec<String> {
-    const LONGEST: usize = 255;
-    const MOST: usize = 10;
-    let mut options = Vec::new();
-    let (mut option, mut count) = (prefix.to_owned(), 0);
-    for word in words {
-        if count > 0 && (count == MOST || option.len() + 1 + word.len() > LONGEST) {
-            options.push(std::mem::replace(&mut option, prefix.to_owned()));
-            count = 0;
-        }
-        option.push(' ');
-        option.push_str(word);
-        count += 1;
-    }
-    options.push(option);
-    options
-}
-
-/// The banner as `echo msg…` commands, which graphical clients show and others ignore. The text is
-/// percent-encoded, since commas and quotes have meanings of their own in a pushed option.
-fn banner_options(text: &str) -> Vec<String> {
-    /// Encoded bytes per option; the whole option may have 255 characters.
-    const CHUNK: usize = 200;
-    let mut options = Vec::new();
-    for line in text.lines() {
-        let mut chunk = String::new();
-        for character in line.chars() {
-            let encoded = percent_encoded(character);
-            if chunk.len() + encoded.len() > CHUNK {
-                options.push(format!("echo msg-n {chunk}"));
-                chunk.clear();
-            }
-            chunk.push_str(&encoded);
-        }
-        options.push(format!("echo msg {chunk}"));
-    }
-    if !options.is_empty() {
-        options.push("echo msg-window Notice".into());
-    }
-    options
-}
-
-fn percent_encoded(character: char) -> String {
-    if character.is_ascii_alphanumeric() || ".-_:;/!?@()+*=<>[]".contains(character) {
-        return character.into();
-    }
-    let mut bytes = [0; 4];
-    character
-        .encode_utf8(&mut bytes)
-        .bytes()
-        .map(|byte| format!("%{byte:02X}"))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use culvert_crypto::DataCipher;
@@ -479,18 +388,5 @@ mod tests {
             error.to_string().contains("setenv-safe A 1,route 1.2.3.4"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn a_banner_survives_commas_quotes_and_length() {
-        let text = format!("Stay, \"friend\"\n{}", "ä".repeat(500));
-        let options = banner_options(&text);
-        assert_eq!(options[0], "echo msg Stay%2C%20%22friend%22");
-        assert!(
-            options
-                .iter()
-                .all(|option| option.len() <= 255 && !option.contains(','))
-        );
-        assert_eq!(options.last().unwrap(), "echo msg-window Notice");
     }
 }
