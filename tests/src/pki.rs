@@ -178,14 +178,14 @@ fn key_pair(kind: KeyKind) -> Result<KeyPair> {
     Ok(match kind {
         KeyKind::P256 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?,
         KeyKind::P384 => KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384)?,
-        KeyKind::Ed25519 => KeyPair::generate_for(&rcgen::PKCS_ED25519)?,
-        // ring can sign with RSA keys but not make them.
-        KeyKind::Rsa => {
-            let pem = run(
-                "openssl",
-                &["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
-            )?;
-            KeyPair::from_pem(&pem).context("Failed to load the RSA key that openssl made")?
-        }
+        // OpenSSL 3.0 can't read the newer encoding of Ed25519 keys that rcgen writes; ring can't make RSA keys.
+        KeyKind::Ed25519 => openssl_key(&["-algorithm", "ED25519"])?,
+        KeyKind::Rsa => openssl_key(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"])?,
     })
+}
+
+fn openssl_key(arguments: &[&str]) -> Result<KeyPair> {
+    let mut all = vec!["genpkey"];
+    all.extend_from_slice(arguments);
+    KeyPair::from_pem(&run("openssl", &all)?).context("Failed to load a key that openssl made")
 }

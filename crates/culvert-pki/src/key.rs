@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SignatureAlgorithm};
 use ring::rand::{SecureRandom, SystemRandom};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -37,9 +39,32 @@ pub(crate) fn generate(kind: KeyKind) -> Result<KeyPair, PkiError> {
     KeyPair::generate_for(kind.algorithm()).map_err(PkiError::crypto("generating a key"))
 }
 
-/// The key pair as PKCS#8 PEM.
+/// The key pair as PKCS#8 PEM, in the form without a public key: OpenSSL 3.0 can't read the other one, which ring makes
+/// of Ed25519 keys.
 pub(crate) fn to_pem(key: &KeyPair) -> Zeroizing<String> {
-    Zeroizing::new(key.serialize_pem())
+    let whole = Zeroizing::new(key.serialized_der().to_vec());
+    match ed25519_seed(&whole).filter(|_| key.is_compatible(&PKCS_ED25519)) {
+        Some(seed) => encode(&wrap(ED25519, seed)),
+        None => Zeroizing::new(key.serialize_pem()),
+    }
+}
+
+/// The private part of a PKCS#8 Ed25519 key, with the header of its inner OCTET STRING.
+fn ed25519_seed(pkcs8: &[u8]) -> Option<&[u8]> {
+    const OUTER: [u8; 2] = [0x04, 0x22];
+    const INNER_LEN: usize = 34;
+    let at = pkcs8
+        .windows(4)
+        .position(|window| window == [OUTER[0], OUTER[1], 0x04, 0x20])?;
+    pkcs8.get(at + OUTER.len()..at + OUTER.len() + INNER_LEN)
+}
+
+fn encode(der: &[u8]) -> Zeroizing<String> {
+    let text = Zeroizing::new(STANDARD.encode(der));
+    Zeroizing::new(format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        *text
+    ))
 }
 
 /// Loads a private key of any common unencrypted form: PKCS#8, PKCS#1 (RSA), SEC1 (EC).
@@ -67,6 +92,9 @@ pub(crate) fn load(path: &Path) -> Result<KeyPair, PkiError> {
         refuse("it is damaged or of an unsupported kind: RSA of 2048 to 4096 bits, P-256, P-384 and Ed25519 are supported")
     })
 }
+
+/// AlgorithmIdentifier of Ed25519 keys.
+const ED25519: &[u8] = &[0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 
 /// AlgorithmIdentifier of RSA keys.
 const RSA: &[u8] = &[
@@ -140,6 +168,24 @@ pub(crate) fn random_serial() -> Result<[u8; 16], PkiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ed25519_keys_are_written_in_the_form_openssl_reads_and_load_again() {
+        let key = generate(KeyKind::Ed25519).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key.pem");
+        std::fs::write(&path, to_pem(&key).as_bytes()).unwrap();
+        let again = load(&path).unwrap();
+        assert_eq!(again.public_key_raw(), key.public_key_raw());
+        match std::process::Command::new("openssl")
+            .args(["pkey", "-noout", "-in"])
+            .arg(&path)
+            .status()
+        {
+            Ok(status) => assert!(status.success()),
+            Err(_) => println!("skipped in part: openssl is not installed"),
+        }
+    }
 
     #[test]
     fn serials_are_positive_and_sixteen_bytes_long() {

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 use culvert_admin::{ListenerInfo, Transport};
@@ -62,14 +61,10 @@ impl Endpoint {
         let settings = settings::settings(&config, &place.keys, &tls)?;
         let logins = Arc::new(Logins::open(&config, &place.run_dir)?);
         let data = Arc::new(DataPlane::new(settings::data_plane(&config)));
-        let epoch = Instant::now();
-        let server = Server::new(
-            clock::now(),
-            settings,
-            Arc::clone(&data),
-            Box::new(SystemEntropy::new()),
-        )
-        .with_context(|| format!("Failed to set up endpoint {}", config.name))?;
+        // The server and the workers count milliseconds from the same moment.
+        let now = clock::now();
+        let server = Server::new(now, settings, Arc::clone(&data), Box::new(SystemEntropy::new()))
+            .with_context(|| format!("Failed to set up endpoint {}", config.name))?;
         let sockets = bind(&config, place.workers)?;
         let (inbox, inputs) = inbox::inbox();
         let shared = Arc::new(Shared {
@@ -77,7 +72,7 @@ impl Endpoint {
             data,
             inbox,
             links: Links::default(),
-            epoch,
+            epoch: now.instant,
             drops: EdgeDrops::default(),
             silence: tcp::silence(config.handshake_window),
         });
