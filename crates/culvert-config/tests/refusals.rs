@@ -420,6 +420,12 @@ fn a_file_that_is_not_there_says_so() {
     );
 }
 
+#[test]
+fn the_whole_internet_may_be_a_target_network_although_it_covers_the_client_cidr() {
+    let endpoint = one(&endpoint("target_networks = [{ cidr = \"0.0.0.0/0\" }]", ""));
+    assert_eq!(endpoint.nat_rules()[0].destination.to_string(), "0.0.0.0/0");
+}
+
 mod hostile {
     use proptest::prelude::*;
 

@@ -136,7 +136,10 @@ impl Check<'_> {
         let cidr = format!("{field}.cidr");
         let spec = self.spec;
         self.keep(&cidr, check_destination(network.cidr, spec));
-        if let Some(block) = overlapping_block(network.cidr, spec) {
+        // As with routes: 0.0.0.0/0 covers the client CIDR too, but every system prefers the longer prefix.
+        if network.cidr.prefix() > 0
+            && let Some(block) = overlapping_block(network.cidr, spec)
+        {
             let message = format!(
                 "the target network {} overlaps the client CIDR {block}",
                 network.cidr

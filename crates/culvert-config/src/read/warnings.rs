@@ -42,12 +42,15 @@ pub(super) fn warn(document: &Document<'_>, place: &str, endpoint: &EndpointConf
     }
     for (index, rule) in endpoint.authorization_rules.iter().enumerate() {
         let field = format!("authorization_rules[{index}]");
-        if endpoint.authentication.password().is_none() && matches!(rule.access, Access::Group(_)) {
+        // The group `nobody` says that this is meant: it keeps everybody out of a part of a larger network.
+        if endpoint.authentication.password().is_none()
+            && matches!(&rule.access, Access::Group(group) if group != "nobody")
+        {
             let message = "certificates carry no groups, so this rule admits nobody";
             warn(
                 &field,
                 message,
-                "use access_all = true, or add password authentication",
+                "use access_all = true, or add password authentication; the group \"nobody\" if it is meant",
             );
         }
         let routed = endpoint.forwarded_destinations();
