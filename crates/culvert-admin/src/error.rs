@@ -55,7 +55,7 @@ pub enum ErrorCode {
 pub enum AdminError {
     /// Nobody listens there.
     #[error(
-        "culvertd does not answer at {}: {source}. Start it (systemctl start culvertd), or name its socket with --socket",
+        "culvertd does not answer at {}: {source}. Start it (systemctl start culvert), or name its socket with --socket",
         path.display()
     )]
     NotRunning {

@@ -96,7 +96,7 @@ impl Reload {
                 text.push_str(&format!("warning: {}\n", clean(warning)));
             }
             if text.is_empty() {
-                "nothing changed".into()
+                "the configuration is the same; certificates, keys, users and revocation lists were read again".into()
             } else {
                 text
             }

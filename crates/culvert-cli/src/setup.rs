@@ -13,6 +13,9 @@ pub(crate) struct Daemon {
     /// Administration socket [default: what the configuration names, else /run/culvert/culvert.sock]
     #[arg(long, value_name = "PATH", env = "CULVERT_SOCKET")]
     socket: Option<PathBuf>,
+    /// The daemon's configuration file [default: /etc/culvert/culvert.toml, if there is one]
+    #[arg(long, value_name = "FILE", env = "CULVERT_CONFIG")]
+    config: Option<PathBuf>,
 }
 
 impl Daemon {
@@ -25,17 +28,18 @@ impl Daemon {
             .enable_all()
             .build()
             .context("cannot start the runtime")?;
-        let path = self.path();
+        let path = self.path()?;
         runtime.block_on(async { Ok(talk(&mut AdminClient::connect(&path).await?).await?) })
     }
 
-    fn path(&self) -> PathBuf {
-        // A configuration that does not load says nothing about the socket of the daemon that runs.
-        let configured = || Config::load(DEFAULT_PATH).ok().map(|config| config.admin_socket);
-        self.socket
-            .clone()
-            .or_else(configured)
-            .unwrap_or_else(|| DEFAULT_SOCKET.into())
+    fn path(&self) -> anyhow::Result<PathBuf> {
+        Ok(match (&self.socket, &self.config) {
+            (Some(socket), _) => socket.clone(),
+            (None, Some(config)) => Config::load(config)?.admin_socket,
+            // Nobody asked for this file: if it does not load, the daemon may still be at the usual place.
+            (None, None) => Config::load(DEFAULT_PATH)
+                .map_or_else(|_| DEFAULT_SOCKET.into(), |config| config.admin_socket),
+        })
     }
 }
 

@@ -192,13 +192,29 @@ fn a_daemon_that_is_not_there_is_exit_3_with_the_cure() {
     let bench = Bench::new();
     for command in ["status", "reload", "kill --id 1"] {
         let error = bench.fails(&format!("{command} --socket nothing"), 3);
-        assert!(error.contains("systemctl start culvertd"), "{error}");
+        assert!(error.contains("systemctl start culvert"), "{error}");
     }
     let error = bench.fails("status --json --socket nothing", 3);
     assert!(
         serde_json::from_str::<serde_json::Value>(&error).unwrap()["error"].is_string(),
         "{error}"
     );
+}
+
+#[test]
+fn the_socket_is_found_through_the_configuration() {
+    let bench = bench();
+    let endpoint = "name = \"one\"\nclient_cidr_block = \"10.8.0.0/24\"\nserver_certificate = \"a.crt\"\n\
+                    server_private_key = \"a.key\"\nauthentication = { client_ca = \"ca.crt\" }\n";
+    std::fs::write(
+        bench.path("c.toml"),
+        format!("admin = {{ socket = \"s\" }}\n[[endpoint]]\n{endpoint}"),
+    )
+    .unwrap();
+    assert!(bench.ok("status --config c.toml").contains("office"));
+    std::fs::write(bench.path("c.toml"), "workers = true").unwrap();
+    let error = bench.fails("status --config c.toml", 1);
+    assert!(error.contains("c.toml:1:"), "{error}");
 }
 
 #[test]
