@@ -47,10 +47,11 @@ impl DeviceKeeper {
             device: None,
             nat: None,
         };
+        // The device first: only its owner may touch the table that is named after it.
+        keeper.make_device().await?;
         nat::remove_stale(&config.device)
             .await
             .context("Failed to remove the NAT rules a former run left")?;
-        keeper.make_device().await?;
         keeper.make_nat().await?;
         keeper.warn_about_forwarding().await;
         Ok(keeper)
