@@ -16,10 +16,12 @@ use crate::netns::Netns;
 pub const BULK_PORT: u16 = 5001;
 /// The UDP port of [`EchoServer`].
 pub const ECHO_PORT: u16 = 5002;
+/// The TCP port of [`StreamEcho`].
+pub const STREAM_PORT: u16 = 5003;
 /// The size of a matrix transfer, each way.
 pub const TRANSFER: u64 = 20_000_000;
 
-const STALL: Duration = Duration::from_secs(60);
+const STALL: Duration = Duration::from_secs(120);
 
 /// Pseudo-random bytes that depend on a seed: both ends can make and check them without a file.
 #[derive(Clone, Debug)]
@@ -146,6 +148,24 @@ pub fn transfer(ns: &Netns, host: IpAddr, length: u64) -> Result<Duration> {
     ns.enter(move || transfer_here(host, length))
 }
 
+/// Like [`transfer`], cut into as many connections at once. Through heavy loss one TCP connection mostly waits for its
+/// own retransmission timer; several wait together.
+///
+/// # Errors
+/// As [`transfer`], for any of them.
+pub fn transfer_parallel(ns: &Netns, host: IpAddr, length: u64, connections: u64) -> Result<Duration> {
+    let start = Instant::now();
+    let threads = (0..connections)
+        .map(|_| spawn_transfer(ns, host, length / connections))
+        .collect::<Result<Vec<_>>>()?;
+    for thread in threads {
+        thread
+            .join()
+            .map_err(|_| anyhow::anyhow!("a transfer panicked"))??;
+    }
+    Ok(start.elapsed())
+}
+
 /// Like [`transfer`], in the background.
 ///
 /// # Errors
@@ -164,6 +184,85 @@ fn transfer_here(host: IpAddr, length: u64) -> Result<Duration> {
     send_pattern(&mut stream, length, length)?;
     receive_pattern(&mut stream, length)?;
     Ok(start.elapsed())
+}
+
+/// Echoes TCP streams on the host.
+#[derive(Debug)]
+pub struct StreamEcho {
+    _thread: Stoppable,
+}
+
+impl StreamEcho {
+    /// Starts listening in a namespace.
+    ///
+    /// # Errors
+    /// Fails when the port is taken.
+    pub fn start(ns: &Netns) -> Result<Self> {
+        let listener = ns.enter(|| Ok(TcpListener::bind(("::", STREAM_PORT))?))?;
+        listener.set_nonblocking(true)?;
+        let thread = Stoppable::spawn(ns, move |stop| {
+            while !stop.load(Ordering::Relaxed) {
+                match listener.accept() {
+                    Ok((stream, _)) => {
+                        stream.set_nonblocking(false)?;
+                        stream.set_read_timeout(Some(STALL))?;
+                        // How it ends shows at the client's end, where the test looks.
+                        std::thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
+                    }
+                    Err(_) => std::thread::sleep(Duration::from_millis(5)),
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Self { _thread: thread })
+    }
+}
+
+/// Sends a steady stream over one TCP connection to [`StreamEcho`] and verifies what comes back; returns the bytes that
+/// did. Steady, so that no queue on the way fills and what is lost is lost by whatever the test does meanwhile.
+///
+/// # Errors
+/// Fails when the connection breaks, stalls for a minute, or brings something else back.
+pub fn spawn_stream(
+    ns: &Netns,
+    host: IpAddr,
+    bytes_per_second: usize,
+    length: Duration,
+) -> Result<JoinHandle<Result<u64>>> {
+    const BEAT: Duration = Duration::from_millis(10);
+    let chunk = bytes_per_second / 100;
+    let beats = u32::try_from(length.as_millis() / BEAT.as_millis())?;
+    ns.spawn(move || {
+        let stream =
+            TcpStream::connect((host, STREAM_PORT)).context("Failed to reach the host through the tunnel")?;
+        stream.set_read_timeout(Some(STALL))?;
+        stream.set_write_timeout(Some(STALL))?;
+        stream.set_nodelay(true)?;
+        let mut reader = stream.try_clone()?;
+        let verifier = std::thread::spawn(move || verify_stream(&mut reader, chunk, beats));
+        let mut pattern = Pattern(1);
+        let mut buffer = vec![0; chunk];
+        let start = Instant::now();
+        for beat in 0..beats {
+            std::thread::sleep((start + BEAT * beat).saturating_duration_since(Instant::now()));
+            pattern.fill(&mut buffer);
+            (&stream).write_all(&buffer).context("The stream broke")?;
+        }
+        verifier
+            .join()
+            .map_err(|_| anyhow::anyhow!("the verifier panicked"))?
+    })
+}
+
+fn verify_stream(reader: &mut TcpStream, chunk: usize, beats: u32) -> Result<u64> {
+    let mut pattern = Pattern(1);
+    let (mut expected, mut got) = (vec![0; chunk], vec![0; chunk]);
+    for _ in 0..beats {
+        pattern.fill(&mut expected);
+        reader.read_exact(&mut got).context("The stream broke")?;
+        ensure!(expected == got, "the stream came back damaged");
+    }
+    Ok(chunk as u64 * u64::from(beats))
 }
 
 /// Echoes UDP datagrams on the host.
