@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Arc, atomic::AtomicBool},
+    time::Duration,
 };
 
 use ipnetwork::IpNetwork;
@@ -110,7 +111,7 @@ impl TunDevice {
         options.check()?;
         let netlink = Netlink::open().map_err(|error| setup(options, error))?;
         clear_name(&netlink, options).await?;
-        let (fds, offload) = open_queues(&options.name, options.queues, false)?;
+        let (fds, offload) = open_queues(&options.name, options.queues, options.offload)?;
         let name: Arc<str> = options.name.as_str().into();
         let join = Arc::new(AtomicBool::new(offload != Offload::Off));
         let queues = fds
@@ -240,8 +241,20 @@ async fn configure(netlink: &Netlink, index: u32, options: &TunOptions) -> Resul
             .add_address(index, IpAddr::V6(address), prefix)
             .await
             .map_err(fail)?;
+        until_usable(address).await;
     }
     Ok(())
+}
+
+/// Waits until the kernel has made an IPv6 address usable, which it does in the background; a second at most.
+async fn until_usable(address: Ipv6Addr) {
+    for _ in 0..200 {
+        if std::net::UdpSocket::bind((address, 0)).is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tracing::debug!(%address, "the address of the TUN device is still not usable");
 }
 
 /// Keeps IPv6 off a device without IPv6 address. Where /proc cannot be written (some containers), the kernel

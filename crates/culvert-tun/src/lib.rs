@@ -19,7 +19,7 @@
 //!
 //! // TUN to link: decide once for the super-packet, then seal segment by segment.
 //! queue.recv_super(&mut buffer).await?;
-//! let destination = buffer.packet_mut(); // routed, filtered, MSS clamped here
+//! let (largest, packet) = (buffer.largest_segment(), buffer.packet_mut()); // routed, filtered, MSS clamped here
 //! let mut segments = buffer.segments();
 //! while let Some(segment) = segments.next() {
 //!     // seal_into(&[segment.header, segment.payload], slot of the send batch)

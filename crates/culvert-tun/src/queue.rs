@@ -66,13 +66,11 @@ impl TunQueue {
     }
 
     /// Whether the kernel takes joined UDP datagrams, too.
-    #[allow(dead_code)]
     pub(crate) fn joins_udp(&self) -> bool {
         self.offload == Offload::TcpUdp && self.joins()
     }
 
     /// Stops joining on all queues of the device.
-    #[allow(dead_code)]
     pub(crate) fn stop_joining(&self) -> bool {
         self.join.swap(false, Ordering::Relaxed)
     }

@@ -84,10 +84,7 @@ fn root_packets_cross_in_both_directions() {
             .unwrap();
         assert_eq!(&buffer[28..len], b"down");
         assert_eq!(queue.try_recv(&mut buffer).unwrap(), None);
-        assert!(matches!(
-            queue.send(&[0; 24]),
-            Err(TunError::Io(_))
-        ));
+        assert!(matches!(queue.send(&[0; 24]), Err(TunError::Io(_))));
     });
 }
 
