@@ -67,7 +67,12 @@ async fn read_queue(worker: &Worker, queue: &AsyncTunQueue) -> TunError {
 
 /// Routes one super-packet and seals its segments.
 fn to_clients(worker: &Worker, queue: &AsyncTunQueue, now_ms: u64, buffer: &mut SuperBuf) {
-    let out = match worker.shared.data.route(now_ms, buffer.packet_mut()) {
+    let largest = buffer.largest_segment();
+    let out = match worker
+        .shared
+        .data
+        .route_segments(now_ms, buffer.packet_mut(), largest)
+    {
         Ok(out) => out,
         Err(DropReason::TooBig) => return too_big(worker, queue, now_ms, buffer),
         // Counted by the data plane.
