@@ -42,7 +42,38 @@ pub(crate) fn open_queues(
 }
 
 fn attach_all(name: &str, count: usize, flags: libc::c_int) -> Result<Vec<OwnedFd>, TunError> {
-    (0..count).map(|number| attach(name, flags, number > 0)).collect()
+    let mut queues = Vec::with_capacity(count);
+    for number in 0..count {
+        let queue = attach(name, flags, number > 0)?;
+        if number == 0 {
+            set_owner(&queue).map_err(|error| TunError::Setup {
+                name: name.to_owned(),
+                step: "reserving the device for this user".to_owned(),
+                reason: error.to_string(),
+            })?;
+        }
+        queues.push(queue);
+    }
+    Ok(queues)
+}
+
+/// Reserves the device for our user: /dev/net/tun is open to all on most systems, and before Linux 6.13 everybody could attach
+/// a queue to a device without owner and be handed a share of its packets.
+fn set_owner(queue: &OwnedFd) -> io::Result<()> {
+    let owner = nix::unistd::geteuid().as_raw();
+    // SAFETY: TUNSETOWNER takes its argument by value.
+    let result = unsafe {
+        libc::ioctl(
+            queue.as_raw_fd(),
+            libc::TUNSETOWNER as _,
+            libc::c_ulong::from(owner),
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// Opens one queue, creating the device with the first.

@@ -58,6 +58,25 @@ fn root_a_device_has_its_addresses_mtu_queues_and_routes() {
 }
 
 #[test]
+fn root_no_other_user_can_attach_a_queue() {
+    in_namespace(|| async {
+        let device = TunDevice::create(&options("cvpn0", "10.8.0.1")).await.unwrap();
+        assert!(sh("ip -d link show cvpn0").contains("user root"));
+        let steal =
+            "setpriv --reuid 65534 --regid 65534 --clear-groups ip tuntap add cvpn0 mode tun multi_queue";
+        let said = sh(&format!("{steal} 2>&1 || true"));
+        // The second where the device file itself is closed to others.
+        assert!(
+            ["Operation not permitted", "Permission denied"]
+                .iter()
+                .any(|no| said.contains(no)),
+            "{said}"
+        );
+        drop(device);
+    });
+}
+
+#[test]
 fn root_packets_cross_in_both_directions() {
     in_namespace(|| async {
         let mut device = TunDevice::create(&options("cvpn0", "10.8.0.1")).await.unwrap();

@@ -6,6 +6,7 @@
 //! sequence numbers and IPv4 ids, computing checksums.
 
 pub(crate) mod checksum;
+mod group;
 pub(crate) mod join;
 pub(crate) mod layout;
 pub(crate) mod split;
