@@ -93,7 +93,10 @@ impl LocalUsers {
                 static_v4: user.static_v4(),
                 static_v6: user.static_v6(),
             },
-            None => Verdict::reject(format!("user {username} is not in {} any more", self.table.path.display())),
+            None => Verdict::reject(format!(
+                "user {username} is not in {} any more",
+                self.table.path.display()
+            )),
         }
     }
 
