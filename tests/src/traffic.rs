@@ -148,24 +148,6 @@ pub fn transfer(ns: &Netns, host: IpAddr, length: u64) -> Result<Duration> {
     ns.enter(move || transfer_here(host, length))
 }
 
-/// Like [`transfer`], cut into as many connections at once. Through heavy loss one TCP connection mostly waits for its
-/// own retransmission timer; several wait together.
-///
-/// # Errors
-/// As [`transfer`], for any of them.
-pub fn transfer_parallel(ns: &Netns, host: IpAddr, length: u64, connections: u64) -> Result<Duration> {
-    let start = Instant::now();
-    let threads = (0..connections)
-        .map(|_| spawn_transfer(ns, host, length / connections))
-        .collect::<Result<Vec<_>>>()?;
-    for thread in threads {
-        thread
-            .join()
-            .map_err(|_| anyhow::anyhow!("a transfer panicked"))??;
-    }
-    Ok(start.elapsed())
-}
-
 /// Like [`transfer`], in the background.
 ///
 /// # Errors

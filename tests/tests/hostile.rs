@@ -55,6 +55,13 @@ fn an_unproved_address_gets_one_small_answer() -> Result<()> {
         answers[0]
     );
 
+    println!(
+        "figure: one first packet of {} bytes: {} answer of {} bytes",
+        sent / 100,
+        answers.len(),
+        received / 100
+    );
+
     // A reset cut short would be answered with more than it cost: it gets nothing.
     let silent = lab.clients[0].enter(|| {
         let socket = UdpSocket::bind("0.0.0.0:0")?;
@@ -92,6 +99,7 @@ fn a_flood_of_first_packets_does_not_keep_a_client_out() -> Result<()> {
         times.iter().all(|time| *time < Duration::from_secs(2)),
         "connect times: {times:?}"
     );
+    println!("figure: 2,000 first packets a second: connect times {times:?}");
     server.stop()
 }
 
@@ -115,6 +123,10 @@ fn stalled_handshakes_cost_little_and_do_not_keep_a_client_out() -> Result<()> {
         "connecting took {:?} (stalling {took:?})",
         start.elapsed()
     );
+    println!(
+        "figure: {proved} stalled handshakes: {each} bytes each, a client connects in {:?}",
+        start.elapsed()
+    );
     drop(sockets);
     client.disconnect()?;
     server.stop()
@@ -131,6 +143,9 @@ fn garbage_is_neither_answered_nor_stored_nor_logged() -> Result<()> {
     ensure!(grown < 8 * 1024 * 1024, "memory grew by {grown} bytes");
     let logged = server.process().log_len() - log;
     ensure!(logged <= 20 * 100_000, "{logged} bytes were logged");
+    println!(
+        "figure: 100,000 garbage datagrams: {answered} answers, memory grew by {grown} bytes, {logged} log bytes"
+    );
     OpenVpn::connect(&lab, 0, "after", &server.profile(Proto::Udp))?.disconnect()?;
     server.stop()
 }
@@ -167,6 +182,10 @@ fn slow_and_silent_connections_are_reaped() -> Result<()> {
         );
         std::thread::sleep(Duration::from_millis(100));
     }
+    println!(
+        "figure: 300 slow connections are closed after {:?}",
+        start.elapsed()
+    );
     server.stop()
 }
 
@@ -203,6 +222,10 @@ fn running_out_of_descriptors_disturbs_no_live_client() -> Result<()> {
         "service came back after {:?}",
         start.elapsed()
     );
+    println!(
+        "figure: out of descriptors: longest gap {} pings, {spent:?} of CPU in a second",
+        series.longest_gap
+    );
     next.disconnect()?;
     live.disconnect()?;
     server.stop()
@@ -228,6 +251,10 @@ fn a_deleted_tun_device_comes_back() -> Result<()> {
             start.elapsed()
         );
     }
+    println!(
+        "figure: deleted TUN device: traffic again after {:?}",
+        start.elapsed()
+    );
     transfer
         .join()
         .map_err(|_| anyhow::anyhow!("panicked"))?
@@ -278,6 +305,7 @@ fn a_new_revocation_list_ends_the_live_session_of_whom_it_names() -> Result<()> 
         server.clients()?[0]["common_name"] == "good",
         "the wrong client was ended"
     );
+    println!("figure: a revoked client is ended after {:?}", start.elapsed());
     drop(bad_client);
     let mut good = good;
     good.wait_connected(CONNECT)?;

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use culvert_tests::lab::{HOST_V4, SERVER_V4};
 use culvert_tests::relay::{Mistreatment, Relay};
 use culvert_tests::server::{Proto, Wrap};
-use culvert_tests::traffic::{BulkServer, TRANSFER, transfer_parallel};
+use culvert_tests::traffic::{BulkServer, TRANSFER, transfer};
 use culvert_tests::{Culvertd, Lab, OpenVpn};
 
 const RUNS: u64 = 20;
@@ -38,7 +38,7 @@ fn connect_times(lab: &Lab, server: &Culvertd, loss: u32, limit: Duration) -> Re
     Ok(times)
 }
 
-fn transfer_through(lab: &Lab, server: &Culvertd, loss: u32, connections: u64) -> Result<()> {
+fn transfer_through(lab: &Lab, server: &Culvertd, loss: u32) -> Result<()> {
     let how = Mistreatment {
         loss,
         duplicate: 5,
@@ -56,8 +56,8 @@ fn transfer_through(lab: &Lab, server: &Culvertd, loss: u32, connections: u64) -
     }
     let mut client = OpenVpn::start(lab, 0, &format!("bulk{loss}"), &profile)?;
     client.wait_connected(Duration::from_secs(120))?;
-    let took = transfer_parallel(&lab.clients[0], IpAddr::V4(HOST_V4), TRANSFER, connections)?;
-    println!("figure: 20 MB both ways through {loss} % loss each way, {connections} connections: {took:?}");
+    let took = transfer(&lab.clients[0], IpAddr::V4(HOST_V4), TRANSFER)?;
+    println!("figure: 20 MB both ways through {loss} % loss each way: {took:?}");
     client.process().terminate()?;
     Ok(())
 }
@@ -78,7 +78,7 @@ fn ten_percent_loss_delays_nobody_much() -> Result<()> {
         "figure: 10 % loss each way: 20 of 20 connect, median {:?}, slowest {:?}",
         times[10], times[19]
     );
-    transfer_through(&lab, &server, 10, 1)
+    transfer_through(&lab, &server, 10)
 }
 
 #[test]
@@ -93,5 +93,5 @@ fn thirty_percent_loss_still_connects() -> Result<()> {
         times.len(),
         times[times.len() / 2]
     );
-    transfer_through(&lab, &server, 30, 8)
+    transfer_through(&lab, &server, 30)
 }
