@@ -52,8 +52,14 @@ async fn read_queue(worker: &Worker, queue: &AsyncTunQueue) -> TunError {
             return error;
         }
         let now_ms = worker.shared.now_ms();
-        for _ in 0..BUDGET {
+        // Whatever was read is sent before the turn ends, or it would be lost.
+        let mut turns = 0;
+        loop {
             to_clients(worker, queue, now_ms, &mut buffer);
+            turns += 1;
+            if turns == BUDGET {
+                break;
+            }
             match queue.try_recv_super(&mut buffer) {
                 Ok(true) => {}
                 Ok(false) => break,

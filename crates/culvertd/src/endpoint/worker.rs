@@ -137,21 +137,12 @@ async fn receive_datagrams(worker: Rc<Worker>, index: usize) {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             continue;
         }
-        for _ in 0..BUDGET {
-            let now_ms = worker.shared.now_ms();
-            let mut joiner = join.start();
-            let mut packets = 0;
-            for (meta, datagram) in batch.datagrams_mut() {
-                if let Disposition::Tun(ip) =
-                    worker.from_link(now_ms, LinkAddr::Udp(meta.path(number)), datagram)
-                {
-                    joiner.push(ip);
-                    packets += 1;
-                }
-            }
-            tun::write(&worker, joiner, packets);
-            worker.flush();
-            if socket.try_recv(&mut batch).is_err() {
+        // Whatever was received is handled before the turn ends, or it would be lost.
+        let mut turns = 0;
+        loop {
+            worker.handle_datagrams(&mut batch, &mut join, number);
+            turns += 1;
+            if turns == BUDGET || socket.try_recv(&mut batch).is_err() {
                 break;
             }
         }
@@ -160,6 +151,20 @@ async fn receive_datagrams(worker: Rc<Worker>, index: usize) {
 }
 
 impl Worker {
+    fn handle_datagrams(&self, batch: &mut RecvBatch, join: &mut JoinBatch, socket: u16) {
+        let now_ms = self.shared.now_ms();
+        let mut joiner = join.start();
+        let mut packets = 0;
+        for (meta, datagram) in batch.datagrams_mut() {
+            if let Disposition::Tun(ip) = self.from_link(now_ms, LinkAddr::Udp(meta.path(socket)), datagram) {
+                joiner.push(ip);
+                packets += 1;
+            }
+        }
+        tun::write(self, joiner, packets);
+        self.flush();
+    }
+
     /// The TUN queue, unless the device is gone just now.
     pub(crate) fn tun(&self) -> Option<Rc<AsyncTunQueue>> {
         self.tun.borrow().clone()
