@@ -74,8 +74,8 @@ impl Logins {
                 AuthDecision::Accept(Grant {
                     username: request.username,
                     groups,
-                    static_v4: static_v4.or(fixed.and_then(|fixed| fixed.v4)),
-                    static_v6: static_v6.or(fixed.and_then(|fixed| fixed.v6)),
+                    static_v4: static_v4.or_else(|| fixed.and_then(|fixed| fixed.v4)),
+                    static_v6: static_v6.or_else(|| fixed.and_then(|fixed| fixed.v6)),
                     push: Vec::new(),
                 })
             }

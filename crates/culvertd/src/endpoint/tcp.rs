@@ -98,7 +98,7 @@ fn read_ready(
             let mut joiner = join.start();
             let (mut control, mut broken, mut packets) = (false, false, 0);
             for packet in frames.frames_mut() {
-                match worker.from_link(now_ms, LinkAddr::Tcp(link), packet) {
+                match worker.receive_from_link(now_ms, LinkAddr::Tcp(link), packet) {
                     Disposition::Control => control = true,
                     Disposition::Tun(ip) => {
                         joiner.push(ip);

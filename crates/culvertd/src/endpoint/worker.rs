@@ -156,7 +156,9 @@ impl Worker {
         let mut joiner = join.start();
         let mut packets = 0;
         for (meta, datagram) in batch.datagrams_mut() {
-            if let Disposition::Tun(ip) = self.from_link(now_ms, LinkAddr::Udp(meta.path(socket)), datagram) {
+            if let Disposition::Tun(ip) =
+                self.receive_from_link(now_ms, LinkAddr::Udp(meta.path(socket)), datagram)
+            {
                 joiner.push(ip);
                 packets += 1;
             }
@@ -176,7 +178,12 @@ impl Worker {
     }
 
     /// Handles one packet from outside, without its TCP length prefix; what it causes goes into the batches.
-    pub(crate) fn from_link<'p>(&self, now_ms: u64, from: LinkAddr, packet: &'p mut [u8]) -> Disposition<'p> {
+    pub(crate) fn receive_from_link<'p>(
+        &self,
+        now_ms: u64,
+        from: LinkAddr,
+        packet: &'p mut [u8],
+    ) -> Disposition<'p> {
         let shared = &self.shared;
         let Some(first) = packet.first().and_then(|byte| FirstByte::parse(*byte).ok()) else {
             count(&shared.drops.malformed, 1);
