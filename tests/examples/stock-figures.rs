@@ -28,23 +28,29 @@ fn main() -> Result<()> {
 fn answers() -> Result<()> {
     let lab = Lab::new(1)?;
     let _server = StockServer::start(&lab)?;
-    let (count, size) = lab.clients[0].enter(|| {
-        let socket = UdpSocket::bind("0.0.0.0:0")?;
-        socket.connect(to())?;
-        socket.send(&first_packet(0x0102_0304_0506_0708))?;
-        socket.set_read_timeout(Some(Duration::from_secs(6)))?;
-        let (mut count, mut size) = (0, 0);
-        while let Ok(n) = socket.recv(&mut [0; 2048]) {
-            (count, size) = (count + 1, n);
-        }
-        Ok((count, size))
-    })?;
-    println!(
-        "one first packet: {count} answers, {} bytes for {}",
-        size + IP_UDP,
-        14 + IP_UDP
-    );
+    for length in [14, 9] {
+        let (count, size) =
+            lab.clients[0].enter(move || answers_to(&first_packet(0x0102_0304_0506_0708)[..length]))?;
+        println!(
+            "a first packet of {} bytes: {count} answers of {} bytes",
+            length + IP_UDP,
+            size + IP_UDP
+        );
+    }
     Ok(())
+}
+
+/// Sends one datagram and counts what comes back in six seconds; returns the number and the size of the last.
+fn answers_to(packet: &[u8]) -> Result<(u32, usize)> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.connect(to())?;
+    socket.send(packet)?;
+    socket.set_read_timeout(Some(Duration::from_secs(6)))?;
+    let (mut count, mut size) = (0, 0);
+    while let Ok(n) = socket.recv(&mut [0; 2048]) {
+        (count, size) = (count + 1, n);
+    }
+    Ok((count, size))
 }
 
 fn flood() -> Result<()> {

@@ -1,5 +1,6 @@
 //! Bad links: loss, duplication and reordering in both directions.
 #![cfg(feature = "netns")]
+#![allow(clippy::print_stdout)] // Figures for the documentation.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
