@@ -109,6 +109,24 @@ impl Drop for Stoppable {
     }
 }
 
+/// Serves every connection to a port of a namespace on a thread of its own.
+fn accept_all(ns: &Netns, port: u16, serve: fn(TcpStream)) -> Result<Stoppable> {
+    let listener = ns.enter(move || Ok(TcpListener::bind(("::", port))?))?;
+    listener.set_nonblocking(true)?;
+    Stoppable::spawn(ns, move |stop| {
+        while !stop.load(Ordering::Relaxed) {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false)?;
+                    std::thread::spawn(move || serve(stream));
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+        Ok(())
+    })
+}
+
 /// Answers bulk transfers on the host, on every address.
 #[derive(Debug)]
 pub struct BulkServer {
@@ -121,21 +139,8 @@ impl BulkServer {
     /// # Errors
     /// Fails when the port is taken.
     pub fn start(ns: &Netns) -> Result<Self> {
-        let listener = ns.enter(|| Ok(TcpListener::bind(("::", BULK_PORT))?))?;
-        listener.set_nonblocking(true)?;
-        let thread = Stoppable::spawn(ns, move |stop| {
-            while !stop.load(Ordering::Relaxed) {
-                match listener.accept() {
-                    Ok((stream, _)) => {
-                        stream.set_nonblocking(false)?;
-                        // A failed transfer shows at the client's end, where the test looks.
-                        std::thread::spawn(move || serve_one(stream));
-                    }
-                    Err(_) => std::thread::sleep(Duration::from_millis(5)),
-                }
-            }
-            Ok(())
-        })?;
+        // A failed transfer shows at the client's end, where the test looks.
+        let thread = accept_all(ns, BULK_PORT, |stream| drop(serve_one(stream)))?;
         Ok(Self { _thread: thread })
     }
 }
@@ -180,21 +185,10 @@ impl StreamEcho {
     /// # Errors
     /// Fails when the port is taken.
     pub fn start(ns: &Netns) -> Result<Self> {
-        let listener = ns.enter(|| Ok(TcpListener::bind(("::", STREAM_PORT))?))?;
-        listener.set_nonblocking(true)?;
-        let thread = Stoppable::spawn(ns, move |stop| {
-            while !stop.load(Ordering::Relaxed) {
-                match listener.accept() {
-                    Ok((stream, _)) => {
-                        stream.set_nonblocking(false)?;
-                        stream.set_read_timeout(Some(STALL))?;
-                        // How it ends shows at the client's end, where the test looks.
-                        std::thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
-                    }
-                    Err(_) => std::thread::sleep(Duration::from_millis(5)),
-                }
-            }
-            Ok(())
+        let thread = accept_all(ns, STREAM_PORT, |stream| {
+            // How it ends shows at the client's end, where the test looks.
+            drop(stream.set_read_timeout(Some(STALL)));
+            drop(std::io::copy(&mut &stream, &mut &stream));
         })?;
         Ok(Self { _thread: thread })
     }
