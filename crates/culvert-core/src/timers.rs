@@ -116,7 +116,7 @@ impl TimerQueue {
         self.set.first().map(|(at, _, kind)| (*at, *kind))
     }
 
-    /// The first timer due at `now`. It stays in the queue until [`Self::fired`] or [`Self::set`] takes it out.
+    /// The first timer due at `now`. It stays in the queue until [`Self::set`] or [`Self::clear`] takes it out.
     pub(crate) fn due(&self, now: Instant) -> Option<(ClientId, TimerKind)> {
         self.set
             .first()

@@ -39,7 +39,7 @@ pub(super) fn matches(password: &str, hash: &PasswordHash) -> bool {
     hasher().verify_password(password.as_bytes(), hash).is_ok()
 }
 
-/// Works as hard as [`matches`] would for a user like `model`, or for one with default parameters.
+/// Works as hard as [`matches()`] would for a user like `model`, or for one with default parameters.
 pub(super) fn pretend(password: &str, model: Option<&PasswordHash>) {
     let params = model
         .and_then(|hash| Params::try_from(hash).ok())
