@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use culvert_control::crl::RevocationList;
+use culvert_control::tls::TlsClock;
 use culvert_core::{
     AuthDecision, AuthTicket, ClientId, ClientStatus, DisconnectReason, DropReason, EndpointSettings, Event,
     Server, SettingsError,
@@ -67,6 +68,8 @@ pub(crate) struct Control {
     pub(crate) sockets: Vec<Arc<AsyncUdpSocket>>,
     /// Beats with every turn of the loop, for the watchdog.
     pub(crate) heartbeat: Arc<crate::watchdog::Heartbeat>,
+    /// The clock certificates are checked by; kept current by the loop.
+    pub(crate) tls_clock: TlsClock,
 }
 
 /// Runs until told to shut down.
@@ -155,6 +158,8 @@ impl Loop {
 
     fn inputs(&mut self, inputs: &mut Vec<Input>) {
         let now = clock::now();
+        // Certificates are checked while packets are handled, and only then.
+        self.control.tls_clock.set(now.unix);
         for input in inputs.drain(..) {
             match input {
                 Input::Packet { from, mut packet } => self.packet(now, from, &mut packet),

@@ -92,6 +92,7 @@ impl Endpoint {
             logins,
             sockets: sending,
             heartbeat: Arc::clone(&heartbeat),
+            tls_clock: place.keys.clock.clone(),
         };
         let mut threads = vec![spawn(format!("control-{}", config.name), move || {
             control::run(control)
