@@ -144,13 +144,13 @@ impl AdminClient {
         }
     }
 
-    /// Disconnects every client that matches.
+    /// Disconnects every client that matches. Returns the clients, and the number of those the answer had no room for.
     ///
     /// # Errors
     /// As [`Self::request`]; nobody found is [`crate::ErrorCode::NotFound`].
-    pub async fn kill(&mut self, request: KillRequest) -> Result<Vec<KilledClient>, AdminError> {
+    pub async fn kill(&mut self, request: KillRequest) -> Result<(Vec<KilledClient>, u64), AdminError> {
         match self.request(Request::Kill(request)).await? {
-            Response::Killed { clients } => Ok(clients),
+            Response::Killed { clients, more } => Ok((clients, more)),
             other => Err(unexpected(&other)),
         }
     }

@@ -20,6 +20,9 @@ pub const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 /// Most clients in one [`ClientPage`].
 pub const MAX_PAGE_CLIENTS: u32 = 1_000;
 
+/// Most clients one [`Response::Killed`] names.
+pub const MAX_KILLED_LISTED: usize = 1_000;
+
 /// A request as it stands on the line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestEnvelope {
@@ -142,8 +145,11 @@ pub enum Response {
     Clients(ClientPage),
     /// To [`Request::Kill`]: who was disconnected. Nobody is an error ([`crate::ErrorCode::NotFound`]).
     Killed {
-        /// Each disconnected client.
+        /// Each disconnected client, up to [`MAX_KILLED_LISTED`] of them.
         clients: Vec<KilledClient>,
+        /// How many were disconnected on top of those listed.
+        #[serde(default)]
+        more: u64,
     },
     /// To [`Request::Reload`].
     Reloaded(ReloadReport),

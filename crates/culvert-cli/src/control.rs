@@ -61,8 +61,8 @@ impl Kill {
             endpoint: self.endpoint.clone(),
             target,
         };
-        let killed = self.daemon.talk(async |admin| admin.kill(request).await)?;
-        output.emit(&json!({ "clients": killed }), || {
+        let (killed, more) = self.daemon.talk(async |admin| admin.kill(request).await)?;
+        output.emit(&json!({ "clients": killed, "more": more }), || {
             let line = |client: &culvert_admin::KilledClient| {
                 let name = client.name.as_deref().unwrap_or("-");
                 format!(
@@ -72,7 +72,11 @@ impl Kill {
                     clean(&client.endpoint)
                 )
             };
-            killed.iter().map(line).collect()
+            let mut text: String = killed.iter().map(line).collect();
+            if more > 0 {
+                text.push_str(&format!("and {more} more\n"));
+            }
+            text
         })
     }
 }

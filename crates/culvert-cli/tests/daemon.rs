@@ -73,6 +73,7 @@ async fn handle(_: Peer, request: Request) -> Result<Response, RequestError> {
                 endpoint: "office".into(),
                 name: Some("alice".into()),
             }],
+            more: 0,
         }),
         Request::Kill(kill) => Err(RequestError::new(
             ErrorCode::NotFound,

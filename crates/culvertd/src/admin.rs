@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use culvert_admin::{
-    ClientInfo, ClientPage, ClientSelection, DaemonInfo, ErrorCode, Handler, KillRequest, KilledClient, Peer,
-    Request, RequestError, Response, StatusReport,
+    ClientInfo, ClientPage, ClientSelection, DaemonInfo, ErrorCode, Handler, KillRequest, KilledClient,
+    MAX_KILLED_LISTED, Peer, Request, RequestError, Response, StatusReport,
 };
 use tokio::sync::Mutex;
 
 use crate::daemon::Daemon;
+use crate::endpoint::Endpoint;
+
+/// Clients looked at in one go when some are to be ended.
+const KILL_PAGE: usize = 256;
 
 /// The daemon's side of the socket.
 pub(crate) struct Admin {
@@ -41,34 +45,20 @@ impl Admin {
         Ok(StatusReport { daemon, endpoints })
     }
 
-    /// The clients of one endpoint or all, in a stable order.
-    async fn all_clients(&self, endpoint: Option<&str>) -> Answer<Vec<ClientInfo>> {
+    async fn clients(&self, selection: ClientSelection) -> Answer<ClientPage> {
+        let mark = selection.after.as_deref().map(parse_cursor).transpose()?;
+        let size = selection.page_size();
         let daemon = self.daemon.lock().await;
         let mut clients = Vec::new();
-        let mut found = endpoint.is_none();
-        for one in daemon.endpoints() {
-            if endpoint.is_none_or(|name| name == one.name()) {
-                found = true;
-                clients.append(&mut one.clients().await.map_err(internal)?);
-            }
-        }
-        if !found {
-            let name = endpoint.unwrap_or_default();
-            return Err(RequestError::new(
-                ErrorCode::NotFound,
-                format!("there is no endpoint {name:?}"),
-            ));
-        }
-        clients.sort_by(|a, b| (&a.endpoint, a.client_id).cmp(&(&b.endpoint, b.client_id)));
-        Ok(clients)
-    }
-
-    async fn clients(&self, selection: ClientSelection) -> Answer<ClientPage> {
-        let after = selection.after.as_deref().map(parse_cursor).transpose()?;
-        let size = selection.page_size();
-        let mut clients = self.all_clients(selection.endpoint.as_deref()).await?;
-        if let Some((endpoint, id)) = after {
-            clients.retain(|client| (client.endpoint.as_str(), client.client_id) > (endpoint, id));
+        for endpoint in chosen(&daemon, selection.endpoint.as_deref())? {
+            let after = match mark {
+                Some((name, _)) if endpoint.name() < name => continue,
+                Some((name, id)) if endpoint.name() == name => Some(id),
+                _ => None,
+            };
+            // One more than fits tells whether there is another page.
+            let wanted = (size + 1).saturating_sub(clients.len());
+            clients.append(&mut endpoint.clients(after, wanted).await.map_err(internal)?);
         }
         let more = clients.len() > size;
         clients.truncate(size);
@@ -79,38 +69,65 @@ impl Admin {
         Ok(ClientPage { clients, next })
     }
 
-    async fn kill(&self, request: KillRequest) -> Answer<Vec<KilledClient>> {
-        let clients = self.all_clients(request.endpoint.as_deref()).await?;
+    /// Ends all clients that match, a page at a time: the control threads see to their clients in between.
+    async fn kill(&self, request: KillRequest) -> Answer<Response> {
         let daemon = self.daemon.lock().await;
-        let mut killed = Vec::new();
-        for client in clients
-            .into_iter()
-            .filter(|client| request.target.matches(client))
-        {
-            let Some(endpoint) = daemon
-                .endpoints()
-                .iter()
-                .find(|endpoint| endpoint.name() == client.endpoint)
-            else {
-                continue;
-            };
-            if endpoint.kill(client.client_id).await.map_err(internal)? {
-                let name = client.username.or(client.common_name);
-                killed.push(KilledClient {
-                    client_id: client.client_id,
-                    endpoint: client.endpoint,
-                    name,
-                });
+        let (mut clients, mut more) = (Vec::new(), 0);
+        for endpoint in chosen(&daemon, request.endpoint.as_deref())? {
+            let mut after = None;
+            loop {
+                let page = endpoint.clients(after, KILL_PAGE).await.map_err(internal)?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.client_id);
+                let matching: Vec<ClientInfo> = page
+                    .into_iter()
+                    .filter(|client| request.target.matches(client))
+                    .collect();
+                let ids: Vec<u64> = matching.iter().map(|client| client.client_id).collect();
+                let ended = endpoint.kill(&ids).await.map_err(internal)?;
+                for client in matching
+                    .into_iter()
+                    .filter(|client| ended.contains(&client.client_id))
+                {
+                    if clients.len() < MAX_KILLED_LISTED {
+                        clients.push(killed(client));
+                    } else {
+                        more += 1;
+                    }
+                }
             }
         }
-        if killed.is_empty() {
+        if clients.is_empty() {
             let text = format!(
                 "no connected client has {}; see `culvert status --clients`",
                 request.target
             );
             return Err(RequestError::new(ErrorCode::NotFound, text));
         }
-        Ok(killed)
+        Ok(Response::Killed { clients, more })
+    }
+}
+
+/// The endpoint of this name, or all, in the order of their names.
+fn chosen<'d>(daemon: &'d Daemon, name: Option<&str>) -> Answer<Vec<&'d Endpoint>> {
+    let mut endpoints: Vec<&Endpoint> = daemon
+        .endpoints()
+        .iter()
+        .filter(|endpoint| name.is_none_or(|name| name == endpoint.name()))
+        .collect();
+    if let Some(name) = name.filter(|_| endpoints.is_empty()) {
+        let text = format!("there is no endpoint {name:?}");
+        return Err(RequestError::new(ErrorCode::NotFound, text));
+    }
+    endpoints.sort_by(|a, b| a.name().cmp(b.name()));
+    Ok(endpoints)
+}
+
+fn killed(client: ClientInfo) -> KilledClient {
+    KilledClient {
+        client_id: client.client_id,
+        endpoint: client.endpoint,
+        name: client.username.or(client.common_name),
     }
 }
 
@@ -121,9 +138,7 @@ impl Handler for Admin {
             Request::Clients(selection) => self.clients(selection).await.map(Response::Clients),
             Request::Kill(request) => {
                 tracing::info!(uid = peer.uid, target = %request.target, "asked to end clients");
-                self.kill(request)
-                    .await
-                    .map(|clients| Response::Killed { clients })
+                self.kill(request).await
             }
             Request::Reload => {
                 tracing::info!(uid = peer.uid, "asked to reload");

@@ -6,13 +6,16 @@ mod clock;
 mod daemon;
 mod endpoint;
 mod logging;
+mod panics;
+mod reload;
 mod watchdog;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
-use culvert_config::Config;
+use culvert_config::{Config, Problem};
 
 /// A self-hosted Client VPN endpoint for stock OpenVPN clients.
 #[derive(Debug, Parser)]
@@ -31,43 +34,59 @@ const EX_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let config = match load(&arguments) {
-        Ok(config) => config,
+    let (config, warnings) = match load(&arguments) {
+        Ok(loaded) => loaded,
         Err(error) => {
             logging::to_stderr(&format!("{error:#}"));
             return ExitCode::from(EX_CONFIG);
         }
     };
     if arguments.check {
+        for warning in &warnings {
+            logging::to_stderr(&format!("warning: {warning}"));
+        }
         return ExitCode::SUCCESS;
     }
     logging::start(&config.log);
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "the runtime can't be started");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(daemon::run(config)) {
+    for warning in &warnings {
+        tracing::warn!("{}:{warning}", config.path.display());
+    }
+    match start(config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+        Err(Failure::Config(error)) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(EX_CONFIG)
+        }
+        Err(Failure::Other(error)) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Reads and checks the configuration and the files it names, before anything on the machine is touched.
-fn load(arguments: &Arguments) -> anyhow::Result<Config> {
+/// Why the daemon ended, by what the service manager should make of it.
+enum Failure {
+    /// Trying again would not help.
+    Config(anyhow::Error),
+    /// It might.
+    Other(anyhow::Error),
+}
+
+fn start(config: Config) -> Result<(), Failure> {
+    let start = daemon::Start::prepare(config).map_err(Failure::Config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("Failed to start the runtime")
+        .map_err(Failure::Other)?;
+    runtime.block_on(start.run()).map_err(Failure::Other)
+}
+
+/// Reads and checks the configuration and looks for the files it names, before anything on the machine is touched.
+fn load(arguments: &Arguments) -> anyhow::Result<(Config, Vec<Problem>)> {
     let config = Config::load(&arguments.config)?;
-    config.check_files()?;
-    for warning in &config.warnings {
-        logging::to_stderr(&format!("warning: {warning}"));
-    }
-    Ok(config)
+    let mut warnings = config.warnings.clone();
+    warnings.append(&mut config.check_files()?);
+    Ok((config, warnings))
 }

@@ -1,5 +1,6 @@
 //! What operators do to a running server: change it, look at it.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use culvert_control::crl::RevocationList;
@@ -65,6 +66,15 @@ impl Server {
     /// The clients that were let in, oldest connection first.
     pub fn clients(&self) -> impl Iterator<Item = ClientStatus> {
         self.clients.values().filter_map(|client| status(client))
+    }
+
+    /// The clients that were let in after this one, oldest connection first: a page of [`Self::clients`] begins
+    /// without a look at those before it.
+    pub fn clients_after(&self, after: Option<ClientId>) -> impl Iterator<Item = ClientStatus> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.clients
+            .range((start, Bound::Unbounded))
+            .filter_map(|(_, client)| status(client))
     }
 
     /// One client that was let in.

@@ -31,12 +31,12 @@ const GOODBYE: Duration = Duration::from_millis(1_500);
 
 /// What an operator or the daemon asks of a running endpoint.
 pub(crate) enum Command {
-    /// All clients, as of now.
-    Clients(oneshot::Sender<Vec<ClientStatus>>),
+    /// The clients that came after this one, in the order of their ids, at most so many.
+    Clients(Option<ClientId>, usize, oneshot::Sender<Vec<ClientStatus>>),
     /// Counters of the server, by name.
     Counters(oneshot::Sender<Counters>),
-    /// End a client; answers whether it was there.
-    Disconnect(ClientId, DisconnectReason, oneshot::Sender<bool>),
+    /// End clients on an operator's behalf; answers which were there.
+    Disconnect(Vec<ClientId>, oneshot::Sender<Vec<ClientId>>),
     /// Use other settings from now on.
     Settings(Box<EndpointSettings>, oneshot::Sender<Result<(), SettingsError>>),
     /// Ask other login backends from now on.
@@ -128,9 +128,11 @@ impl Loop {
                 Some((ticket, decision)) = self.decisions.recv() => {
                     self.control.server.handle_auth_decision(clock::now(), ticket, decision);
                 }
+                // Before the timers: `turn` sees to them and to the peers' events in any case, so that neither a busy
+                // network nor a busy clock keeps the other waiting.
+                _ = self.control.inputs.recv_many(&mut inputs, BATCH) => self.inputs(&mut inputs),
                 () = self.peer_events.notified() => {}
                 () = tokio::time::sleep_until(wake_at) => {}
-                _ = self.control.inputs.recv_many(&mut inputs, BATCH) => self.inputs(&mut inputs),
             }
             self.turn();
             if self
@@ -241,6 +243,8 @@ impl Loop {
         let name = &self.control.shared.name;
         match event {
             Event::AuthRequested(request) => {
+                // No queue of its own: the server bounds the logins being judged, the backends bound those at work and
+                // those waiting, and answer the rest at once.
                 let (logins, decide) = (Arc::clone(&self.control.logins), self.decide.clone());
                 tokio::spawn(async move {
                     let ticket = request.ticket;
@@ -265,10 +269,13 @@ impl Loop {
         let server = &mut self.control.server;
         // An asker that no longer waits is no error anywhere below.
         match command {
-            Command::Clients(answer) => drop(answer.send(server.clients().collect())),
+            Command::Clients(after, limit, answer) => {
+                drop(answer.send(server.clients_after(after).take(limit).collect()));
+            }
             Command::Counters(answer) => drop(answer.send(counters(server))),
-            Command::Disconnect(client, reason, answer) => {
-                let _ = answer.send(server.disconnect(now, client, reason));
+            Command::Disconnect(mut clients, answer) => {
+                clients.retain(|client| server.disconnect(now, *client, DisconnectReason::Terminated(None)));
+                drop(answer.send(clients));
             }
             Command::Settings(settings, answer) => drop(answer.send(server.replace_settings(now, *settings))),
             Command::Logins(logins) => self.control.logins = logins,

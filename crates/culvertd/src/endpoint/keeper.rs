@@ -141,8 +141,12 @@ impl DeviceKeeper {
                 }
                 order = orders.recv() => match order {
                     Some(Order::Nat(config, done)) => {
-                        self.config = *config;
-                        drop(done.send(self.make_nat().await));
+                        let before = std::mem::replace(&mut self.config, *config);
+                        let made = self.make_nat().await;
+                        if made.is_err() {
+                            self.config = before;
+                        }
+                        drop(done.send(made));
                     }
                     None => return Ok(()),
                 },

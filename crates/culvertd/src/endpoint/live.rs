@@ -1,24 +1,29 @@
 //! The part of a running endpoint that can change while clients are connected: its configuration, keys and lists.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use culvert_config::EndpointConfig;
 use culvert_control::crl::RevocationList;
+use culvert_core::EndpointSettings;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::control::Command;
-use super::login::Logins;
 use super::material;
 use super::settings::{self, ProcessKeys};
+use super::start::Prepared;
 use crate::clock;
+
+/// The longest a control thread may take to answer. One that is well does so within milliseconds, or some hundred with
+/// a hundred thousand clients.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Shared by the daemon and the endpoint's own tasks.
 pub(crate) struct Live {
     keys: ProcessKeys,
     commands: mpsc::Sender<Command>,
-    run_dir: PathBuf,
     state: Mutex<State>,
     /// Changes are applied one after another.
     applying: tokio::sync::Mutex<()>,
@@ -36,13 +41,11 @@ impl Live {
         crl: Option<RevocationList>,
         keys: ProcessKeys,
         commands: mpsc::Sender<Command>,
-        run_dir: PathBuf,
     ) -> Self {
         let state = Mutex::new(State { config, crl });
         Self {
             keys,
             commands,
-            run_dir,
             state,
             applying: tokio::sync::Mutex::new(()),
         }
@@ -62,24 +65,30 @@ impl Live {
         self.state().config.name.clone()
     }
 
-    /// Sends a command to the control thread and waits for its answer.
+    /// Sends a command to the control thread and waits for its answer, but not for ever: whoever asks may hold what the
+    /// daemon needs to stop.
     ///
     /// # Errors
-    /// Fails when the endpoint has ended.
+    /// Fails when the endpoint has ended or is stuck.
     pub(crate) async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        self.commands
-            .send(command(answer))
+        let asked = async {
+            self.commands
+                .send(command(answer))
+                .await
+                .ok()
+                .context("the endpoint has ended")?;
+            answered.await.context("the endpoint has ended")
+        };
+        timeout(PATIENCE, asked)
             .await
-            .ok()
-            .context("the endpoint has ended")?;
-        answered.await.context("the endpoint has ended")
+            .context("the endpoint does not answer")?
     }
 
     /// Sends a command that has no answer.
     pub(crate) async fn tell(&self, command: Command) {
-        // Fails only when the endpoint has ended, which is what such commands lead to.
-        drop(self.commands.send(command).await);
+        // Fails when the endpoint has ended, which is what such commands lead to, or is stuck, which the watchdog tells.
+        drop(self.commands.send_timeout(command, PATIENCE).await);
     }
 
     /// Reads the revocation list again and puts it in force: for new handshakes, and for live clients.
@@ -89,36 +98,34 @@ impl Live {
     pub(crate) async fn apply_revocation_list(&self) -> Result<()> {
         let _one_at_a_time = self.applying.lock().await;
         let state = self.state();
-        let list = material::revocation_list(&state.config, clock::now().unix)?;
-        self.put_in_force(State {
-            crl: Some(list.clone()),
-            ..state
-        })
-        .await?;
+        let unix = clock::now().unix;
+        self.keys.clock.set(unix);
+        let list = material::revocation_list(&state.config, unix)?;
+        let tls = material::tls(&state.config, &self.keys.clock, Some(list.clone()))?;
+        let settings = settings::settings(&state.config, &self.keys, &tls)?;
+        let crl = Some(list.clone());
+        self.put_in_force(State { crl, ..state }, settings).await?;
         self.tell(Command::Revoke(list)).await;
         Ok(())
     }
 
-    /// Puts a changed configuration in force: files are read again, live clients stay.
+    /// Puts a changed configuration in force: live clients stay.
     ///
     /// # Errors
-    /// Fails when something can't be used; the previous configuration stays in force.
-    pub(crate) async fn apply(&self, config: EndpointConfig) -> Result<()> {
+    /// Fails when it can't be used; the previous configuration stays in force.
+    pub(crate) async fn apply(&self, prepared: Prepared) -> Result<()> {
         let _one_at_a_time = self.applying.lock().await;
-        let crl = match config
-            .authentication
-            .certificates()
-            .and_then(|certificates| certificates.crl.as_ref())
-        {
-            Some(_) => Some(material::revocation_list(&config, clock::now().unix)?),
-            None => None,
-        };
-        let logins = Arc::new(Logins::open(&config, &self.run_dir)?);
-        self.put_in_force(State {
+        let Prepared {
+            config,
+            crl,
+            settings,
+            logins,
+        } = prepared;
+        let state = State {
             config,
             crl: crl.clone(),
-        })
-        .await?;
+        };
+        self.put_in_force(state, settings).await?;
         self.tell(Command::Logins(logins)).await;
         if let Some(list) = crl {
             self.tell(Command::Revoke(list)).await;
@@ -126,10 +133,7 @@ impl Live {
         Ok(())
     }
 
-    async fn put_in_force(&self, state: State) -> Result<()> {
-        self.keys.clock.set(clock::now().unix);
-        let tls = material::tls(&state.config, &self.keys.clock, state.crl.clone())?;
-        let settings = settings::settings(&state.config, &self.keys, &tls)?;
+    async fn put_in_force(&self, state: State, settings: EndpointSettings) -> Result<()> {
         self.ask(|answer| Command::Settings(Box::new(settings), answer))
             .await??;
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;

@@ -18,14 +18,16 @@ mod tcp;
 mod tun;
 mod worker;
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use culvert_admin::{ClientInfo, EndpointInfo, ListenerInfo};
 use culvert_config::EndpointConfig;
-use culvert_core::{ClientId, DisconnectReason};
+use culvert_core::ClientId;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::watchdog::Heartbeat;
@@ -34,7 +36,7 @@ use live::Live;
 use shared::Shared;
 
 pub(crate) use settings::ProcessKeys;
-pub(crate) use start::Place;
+pub(crate) use start::{Place, Prepared, check_ports};
 
 /// How long the threads of a stopping endpoint may take. They do nothing that could last.
 const STOP: Duration = Duration::from_secs(5);
@@ -45,11 +47,11 @@ pub(crate) struct Endpoint {
     shared: Arc<Shared>,
     listeners: Vec<ListenerInfo>,
     workers: usize,
-    threads: Vec<JoinHandle<Result<()>>>,
+    threads: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     keeper: tokio::task::JoinHandle<()>,
     orders: mpsc::Sender<keeper::Order>,
-    crl_watch: Option<tokio::task::JoinHandle<()>>,
+    crl_watch: Option<(PathBuf, tokio::task::JoinHandle<()>)>,
     heartbeat: Arc<Heartbeat>,
 }
 
@@ -88,29 +90,51 @@ impl Endpoint {
     ///
     /// # Errors
     /// Fails when something can't be used; what was in force stays.
-    pub(crate) async fn apply(&mut self, config: EndpointConfig) -> Result<()> {
-        self.live.apply(config.clone()).await?;
+    pub(crate) async fn apply(&mut self, prepared: Prepared) -> Result<()> {
+        let before = self.config();
+        let silence = tcp::silence_ms(prepared.config.handshake_window);
+        self.replace_nat(prepared.config.clone()).await?;
+        if let Err(error) = self.live.apply(prepared).await {
+            return match self.replace_nat(before).await {
+                Ok(()) => Err(error),
+                Err(nat) => Err(error.context(format!(
+                    "the NAT rules are already those of the new one ({nat:#})"
+                ))),
+            };
+        }
+        self.shared.silence_ms.store(silence, Ordering::Relaxed);
+        self.watch_revocation_list();
+        Ok(())
+    }
+
+    async fn replace_nat(&self, config: EndpointConfig) -> Result<()> {
         let (done, replaced) = oneshot::channel();
         self.orders
             .send(keeper::Order::Nat(Box::new(config), done))
             .await
             .ok()
             .context("the endpoint has ended")?;
-        replaced.await.context("the endpoint has ended")??;
-        self.watch_revocation_list();
-        Ok(())
+        replaced.await.context("the endpoint has ended")?
     }
 
+    /// Watches the revocation list the configuration names. A list that is watched already stays so: the watcher knows
+    /// what it saw last.
     fn watch_revocation_list(&mut self) {
-        if let Some(task) = self.crl_watch.take() {
-            task.abort();
-        }
         let config = self.live.config();
         let path = config
             .authentication
             .certificates()
             .and_then(|certificates| certificates.crl.clone());
-        self.crl_watch = path.map(|path| tokio::spawn(revocation::watch(Arc::clone(&self.live), path)));
+        if self.crl_watch.as_ref().map(|(watched, _)| watched) == path.as_ref() {
+            return;
+        }
+        if let Some((_, task)) = self.crl_watch.take() {
+            task.abort();
+        }
+        self.crl_watch = path.map(|path| {
+            let watch = revocation::watch(Arc::clone(&self.live), path.clone());
+            (path, tokio::spawn(watch))
+        });
     }
 
     /// What `culvert status` shows.
@@ -128,32 +152,37 @@ impl Endpoint {
         ))
     }
 
-    /// The clients, in the order of their ids.
+    /// The clients after this one, in the order of their ids, at most so many.
     ///
     /// # Errors
     /// Fails when the endpoint has ended.
-    pub(crate) async fn clients(&self) -> Result<Vec<ClientInfo>> {
-        let clients = self.live.ask(Command::Clients).await?;
+    pub(crate) async fn clients(&self, after: Option<u64>, limit: usize) -> Result<Vec<ClientInfo>> {
+        let clients = self
+            .live
+            .ask(|answer| Command::Clients(after.map(ClientId), limit, answer))
+            .await?;
         Ok(clients
             .iter()
             .map(|client| status::client(self.name(), client))
             .collect())
     }
 
-    /// Ends a client. Returns whether it was connected.
+    /// Ends clients. Returns those that were connected.
     ///
     /// # Errors
     /// Fails when the endpoint has ended.
-    pub(crate) async fn kill(&self, client: u64) -> Result<bool> {
-        let reason = DisconnectReason::Terminated(None);
-        self.live
-            .ask(|answer| Command::Disconnect(ClientId(client), reason, answer))
-            .await
+    pub(crate) async fn kill(&self, clients: &[u64]) -> Result<Vec<u64>> {
+        let clients = clients.iter().copied().map(ClientId).collect();
+        let ended = self
+            .live
+            .ask(|answer| Command::Disconnect(clients, answer))
+            .await?;
+        Ok(ended.into_iter().map(|client| client.0).collect())
     }
 
     /// Tells the clients to reconnect, and removes everything the endpoint made.
     pub(crate) async fn stop(mut self) {
-        if let Some(task) = self.crl_watch.take() {
+        if let Some((_, task)) = self.crl_watch.take() {
             task.abort();
         }
         self.live.tell(Command::Shutdown).await;
@@ -169,8 +198,9 @@ impl Endpoint {
                     endpoint = self.shared.name,
                     "a thread does not end; leaving it behind"
                 );
-            } else if let Ok(Err(error)) = thread.join() {
-                tracing::error!(endpoint = self.shared.name, "a thread failed: {error:#}");
+            } else {
+                // A panic was reported when it happened.
+                drop(thread.join());
             }
         }
         // Ends the keeper, which removes the device and the NAT rules.
@@ -180,7 +210,7 @@ impl Endpoint {
     }
 }
 
-async fn wait_for(threads: &[JoinHandle<Result<()>>], deadline: Instant) {
+async fn wait_for(threads: &[JoinHandle<()>], deadline: Instant) {
     while threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -24,14 +24,19 @@ pub(crate) struct Shared {
     pub(crate) epoch: Instant,
     /// What the edge dropped.
     pub(crate) drops: EdgeDrops,
-    /// How long a TCP connection may take until its first control packet.
-    pub(crate) silence: Duration,
+    /// How many milliseconds a TCP connection may take until its first control packet.
+    pub(crate) silence_ms: AtomicU64,
 }
 
 impl Shared {
     /// Milliseconds since the data plane's epoch.
     pub(crate) fn now_ms(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How long a TCP connection may take until its first control packet.
+    pub(crate) fn silence(&self) -> Duration {
+        Duration::from_millis(self.silence_ms.load(Ordering::Relaxed))
     }
 }
 

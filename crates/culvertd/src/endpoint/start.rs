@@ -1,5 +1,6 @@
 //! Starting an endpoint: files first, then sockets, then the device, then the threads, so that a mistake in an earlier
-//! step leaves nothing of a later one behind.
+//! step leaves nothing of a later one behind. Threads that run already when a later step fails end by themselves: what
+//! keeps them going is dropped.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,10 +10,13 @@ use std::thread::JoinHandle;
 use anyhow::{Context, Result};
 use culvert_admin::{ListenerInfo, Transport};
 use culvert_config::EndpointConfig;
-use culvert_core::Server;
+use culvert_control::crl::RevocationList;
+use culvert_core::{EndpointSettings, Server};
 use culvert_crypto::SystemEntropy;
 use culvert_data::DataPlane;
-use culvert_transport::{AsyncUdpSocket, TcpOptions, TcpSocket, UdpOptions, UdpSocket, probe_free};
+use culvert_transport::{
+    AsyncUdpSocket, TcpOptions, TcpSocket, TransportError, UdpOptions, UdpSocket, probe_free,
+};
 use culvert_wire::Transport as LinkTransport;
 use tokio::sync::{mpsc, watch};
 
@@ -51,15 +55,43 @@ struct Sockets {
     listeners: Vec<ListenerInfo>,
 }
 
+/// An endpoint whose files were read and found good; nothing on the machine was touched yet.
+pub(crate) struct Prepared {
+    pub(crate) config: EndpointConfig,
+    pub(crate) crl: Option<RevocationList>,
+    pub(crate) settings: EndpointSettings,
+    pub(crate) logins: Arc<Logins>,
+}
+
+impl Prepared {
+    /// Reads the files an endpoint names.
+    ///
+    /// # Errors
+    /// Fails when one can't be read or used; the message names it.
+    pub(crate) fn read(config: EndpointConfig, place: &Place) -> Result<Self> {
+        place.keys.clock.set(clock::now().unix);
+        let tls = material::tls(&config, &place.keys.clock, None)?;
+        Ok(Self {
+            settings: settings::settings(&config, &place.keys, &tls)?,
+            logins: Arc::new(Logins::open(&config, &place.run_dir)?),
+            crl: tls.crl,
+            config,
+        })
+    }
+}
+
 impl Endpoint {
     /// Starts an endpoint.
     ///
     /// # Errors
-    /// Fails when a file, an address, the device or a thread can't be had; nothing is left behind then.
-    pub(crate) async fn start(config: EndpointConfig, place: &Place) -> Result<Self> {
-        let tls = material::tls(&config, &place.keys.clock, None)?;
-        let settings = settings::settings(&config, &place.keys, &tls)?;
-        let logins = Arc::new(Logins::open(&config, &place.run_dir)?);
+    /// Fails when an address, the device or a thread can't be had; nothing is left behind then.
+    pub(crate) async fn start(prepared: Prepared, place: &Place) -> Result<Self> {
+        let Prepared {
+            config,
+            crl,
+            settings,
+            logins,
+        } = prepared;
         let data = Arc::new(DataPlane::new(settings::data_plane(&config)));
         // The server and the workers count milliseconds from the same moment.
         let now = clock::now();
@@ -74,7 +106,7 @@ impl Endpoint {
             links: Links::default(),
             epoch: now.instant,
             drops: EdgeDrops::default(),
-            silence: tcp::silence(config.handshake_window),
+            silence_ms: tcp::silence_ms(config.handshake_window).into(),
         });
         let (queue_senders, queues): (Vec<_>, Vec<_>) = (0..place.workers).map(|_| mpsc::channel(2)).unzip();
         let keeper = DeviceKeeper::create(&config, queue_senders).await?;
@@ -94,8 +126,12 @@ impl Endpoint {
             heartbeat: Arc::clone(&heartbeat),
             tls_clock: place.keys.clock.clone(),
         };
+        let fatal = place.fatal.clone();
         let mut threads = vec![spawn(format!("control-{}", config.name), move || {
-            control::run(control)
+            // Without it the endpoint can't go on. A full channel means that the daemon ends already.
+            if let Err(error) = control::run(control) {
+                drop(fatal.try_send(error.context("Failed to start a control thread")));
+            }
         })?];
         threads.append(&mut workers);
         let (orders, order_receiver) = mpsc::channel(4);
@@ -105,13 +141,7 @@ impl Endpoint {
                 drop(fatal.send(error).await);
             }
         });
-        let live = Live::new(
-            config,
-            tls.crl,
-            place.keys.clone(),
-            commands,
-            place.run_dir.clone(),
-        );
+        let live = Live::new(config, crl, place.keys.clone(), commands);
         let mut endpoint = Self {
             live: Arc::new(live),
             shared,
@@ -150,36 +180,80 @@ impl Endpoint {
     }
 }
 
-/// Binds one socket per worker, transport and address. The sockets of a port share it, so another program on the same
-/// port would go unnoticed: that is looked for first.
-fn bind(config: &EndpointConfig, workers: usize) -> Result<Sockets> {
-    let addresses: Vec<SocketAddr> = config
-        .listen_addresses
-        .iter()
-        .map(|address| SocketAddr::new(*address, config.vpn_port.get()))
-        .collect();
-    let mut listeners = Vec::new();
-    for (served, link, transport) in [
-        (
-            config.transport_protocol.udp(),
-            LinkTransport::Udp,
-            Transport::Udp,
-        ),
-        (
-            config.transport_protocol.tcp(),
-            LinkTransport::Tcp,
-            Transport::Tcp,
-        ),
+/// The places an endpoint listens at, each found free and usable. `::` is left out on a machine without IPv6, where it
+/// stands for nothing; so is `0.0.0.0` on one without IPv4.
+///
+/// The sockets of the workers share a port, so another program on the same port would go unnoticed: that is looked for
+/// here. Places that are `held` by the daemon already are not looked at.
+fn listeners(config: &EndpointConfig, held: impl Fn(&ListenerInfo) -> bool) -> Result<Vec<ListenerInfo>> {
+    let mut usable = Vec::new();
+    let mut absent = None;
+    for (served, transport) in [
+        (config.transport_protocol.udp(), Transport::Udp),
+        (config.transport_protocol.tcp(), Transport::Tcp),
     ] {
-        for address in addresses.iter().filter(|_| served) {
-            probe_free(link, *address)
-                .with_context(|| format!("Failed to start endpoint {}", config.name))?;
-            listeners.push(ListenerInfo {
-                transport,
-                address: *address,
-            });
+        for address in config.listen_addresses.iter().filter(|_| served) {
+            let address = SocketAddr::new(*address, config.vpn_port.get());
+            let listener = ListenerInfo { transport, address };
+            let found = if held(&listener) {
+                Ok(())
+            } else {
+                probe_free(link_transport(transport), address)
+            };
+            match found {
+                Ok(()) => usable.push(listener),
+                Err(error) if is_family_absent(&error) => {
+                    tracing::warn!(endpoint = config.name, "going on without one address: {error}");
+                    absent = Some(error);
+                }
+                Err(error) => {
+                    return Err(error).with_context(|| format!("Failed to start endpoint {}", config.name));
+                }
+            }
         }
     }
+    match absent {
+        Some(error) if usable.is_empty() => {
+            Err(error).with_context(|| format!("Failed to start endpoint {}", config.name))
+        }
+        _ => Ok(usable),
+    }
+}
+
+/// Whether "every address" of a family was asked for on a machine without the family.
+fn is_family_absent(error: &TransportError) -> bool {
+    match error {
+        TransportError::FamilyNotSupported { address, .. }
+        | TransportError::AddressNotAvailable { address, .. } => address.ip().is_unspecified(),
+        _ => false,
+    }
+}
+
+fn link_transport(transport: Transport) -> LinkTransport {
+    match transport {
+        Transport::Udp => LinkTransport::Udp,
+        Transport::Tcp => LinkTransport::Tcp,
+    }
+}
+
+/// Checks that the ports of a changed endpoint are free, before anything is stopped for it. What the daemon's own
+/// endpoints hold counts as free: their configuration was checked for conflicts.
+///
+/// # Errors
+/// Fails when another program has a port, or an address can't be used.
+pub(crate) fn check_ports(config: &EndpointConfig, running: &[Endpoint]) -> Result<()> {
+    let held = |wanted: &ListenerInfo| {
+        running
+            .iter()
+            .flat_map(|endpoint| &endpoint.listeners)
+            .any(|held| held.transport == wanted.transport && held.address.port() == wanted.address.port())
+    };
+    listeners(config, held).map(drop)
+}
+
+/// Binds one socket per worker, transport and address.
+fn bind(config: &EndpointConfig, workers: usize) -> Result<Sockets> {
+    let listeners = listeners(config, |_| false)?;
     let each = |transport: Transport| {
         let listeners = &listeners;
         (0..workers).map(move |_| {
@@ -205,7 +279,7 @@ fn bind(config: &EndpointConfig, workers: usize) -> Result<Sockets> {
     Ok(Sockets { udp, tcp, listeners })
 }
 
-type Threads = Vec<JoinHandle<Result<()>>>;
+type Threads = Vec<JoinHandle<()>>;
 
 /// Starts the workers. Returns their threads and the sockets of the first one, for the control thread to send with.
 fn spawn_workers(
@@ -233,15 +307,38 @@ fn spawn_workers(
         })?);
         let registered = registered
             .recv()
-            .context("Failed to start a worker: its sockets could not be registered")?;
+            .context("Failed to start a worker: it ended at once")??;
         sending.get_or_insert(registered);
     }
     Ok((threads, sending.unwrap_or_default()))
 }
 
-fn spawn(name: String, work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<JoinHandle<Result<()>>> {
+fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name(name.clone())
         .spawn(work)
         .with_context(|| format!("Failed to start thread {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_every_address_of_a_family_may_be_missing() {
+        let refused = |address: &str| TransportError::FamilyNotSupported {
+            transport: LinkTransport::Udp,
+            address: address.parse().unwrap(),
+        };
+        assert!(is_family_absent(&refused("[::]:443")));
+        assert!(
+            !is_family_absent(&refused("[2001:db8::1]:443")),
+            "asked for by name"
+        );
+        let taken = TransportError::PortInUse {
+            transport: LinkTransport::Tcp,
+            address: "[::]:443".parse().unwrap(),
+        };
+        assert!(!is_family_absent(&taken));
+    }
 }

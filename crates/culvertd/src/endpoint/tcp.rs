@@ -62,7 +62,7 @@ async fn serve(worker: Rc<Worker>, connection: TcpConnection, buffers: Rc<RefCel
 /// The limit here is on the first control packet. From then on the core watches the session: it ends handshakes that
 /// take too long and clients that fall silent, and closes the queue, which ends this loop.
 async fn read_frames(worker: &Worker, mut reader: FrameReader, buffers: &RefCell<Buffers>) -> &'static str {
-    let deadline = Instant::now() + worker.shared.silence;
+    let deadline = Instant::now() + worker.shared.silence();
     let mut introduced = false;
     loop {
         let ready = if introduced {
@@ -125,7 +125,10 @@ fn read_ready(
     }
 }
 
-/// The time a connection may stay silent before its first packet, unless the handshake window is shorter.
-pub(crate) fn silence(hand_window: Duration) -> Duration {
-    hand_window.min(Duration::from_secs(10))
+/// The milliseconds a connection may stay silent before its first packet: ten seconds, unless the handshake window is
+/// shorter.
+pub(crate) fn silence_ms(hand_window: Duration) -> u64 {
+    u64::try_from(hand_window.as_millis())
+        .unwrap_or(u64::MAX)
+        .min(10_000)
 }

@@ -35,8 +35,8 @@ pub(crate) struct WorkerParts {
     pub(crate) tun_gone: mpsc::Sender<u64>,
     /// Becomes true when the worker must end.
     pub(crate) stop: watch::Receiver<bool>,
-    /// Gets the registered sockets, for the control thread to send with.
-    pub(crate) ready: std::sync::mpsc::SyncSender<Vec<Arc<AsyncUdpSocket>>>,
+    /// Gets the registered sockets, for the control thread to send with, or why the worker can't start.
+    pub(crate) ready: std::sync::mpsc::SyncSender<Result<Vec<Arc<AsyncUdpSocket>>>>,
 }
 
 /// State of a worker, shared by its tasks, which all run on its one thread.
@@ -66,29 +66,24 @@ struct Sending {
     links: LinkCache,
 }
 
-/// Runs a worker until it is told to stop.
-///
-/// # Errors
-/// Fails when the runtime can't be built or a socket can't be registered with it.
-pub(crate) fn run(parts: WorkerParts) -> Result<()> {
+/// Runs a worker until it is told to stop. Whether it could start goes to `ready`.
+pub(crate) fn run(parts: WorkerParts) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("Failed to start a worker's runtime")?;
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, serve(parts))
+        .context("Failed to start a worker's runtime");
+    match runtime {
+        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, serve(parts)),
+        // The receiver waits for it.
+        Err(error) => drop(parts.ready.send(Err(error))),
+    }
 }
 
-async fn serve(parts: WorkerParts) -> Result<()> {
-    let WorkerParts {
-        shared,
-        udp,
-        tcp,
-        tun,
-        tun_gone,
-        mut stop,
-        ready,
-    } = parts;
+/// Registers the sockets of a worker with its runtime.
+fn register(
+    udp: Vec<UdpSocket>,
+    tcp: Vec<TcpSocket>,
+) -> Result<(Vec<Arc<AsyncUdpSocket>>, Vec<TcpListener>)> {
     let sockets = udp
         .into_iter()
         .map(|socket| AsyncUdpSocket::new(socket).map(Arc::new))
@@ -99,6 +94,23 @@ async fn serve(parts: WorkerParts) -> Result<()> {
         .map(TcpListener::new)
         .collect::<std::io::Result<Vec<_>>>()
         .context("Failed to register a TCP listener")?;
+    Ok((sockets, listeners))
+}
+
+async fn serve(parts: WorkerParts) {
+    let WorkerParts {
+        shared,
+        udp,
+        tcp,
+        tun,
+        tun_gone,
+        mut stop,
+        ready,
+    } = parts;
+    let (sockets, listeners) = match register(udp, tcp) {
+        Ok(registered) => registered,
+        Err(error) => return drop(ready.send(Err(error))),
+    };
     let batches = sockets.iter().map(|socket| SendBatch::new(socket)).collect();
     let worker = Rc::new(Worker {
         shared,
@@ -110,7 +122,7 @@ async fn serve(parts: WorkerParts) -> Result<()> {
         tun: RefCell::new(None),
     });
     // The receiver is gone only when the start failed elsewhere, and then `stop` ends this worker.
-    drop(ready.send(sockets));
+    drop(ready.send(Ok(sockets)));
     for index in 0..worker.sockets.len() {
         tokio::task::spawn_local(receive_datagrams(Rc::clone(&worker), index));
     }
@@ -121,7 +133,6 @@ async fn serve(parts: WorkerParts) -> Result<()> {
     tokio::task::spawn_local(tun::read(Rc::clone(&worker), tun, tun_gone));
     // An error means that the endpoint was dropped, which is a reason to stop, too.
     let _stopped_either_way = stop.wait_for(|stop| *stop).await;
-    Ok(())
 }
 
 /// Moves datagrams from one socket to the TUN device, other clients or the control thread.
