@@ -3,6 +3,7 @@
 //! A [`Lab`] is one machine room: a server namespace, a host behind it, and any number of client namespaces.
 //! Nothing here leaves the namespaces a lab makes itself, and dropping the lab removes them.
 
+pub mod endpoint;
 pub mod lab;
 pub mod netns;
 pub mod openvpn;
@@ -14,6 +15,7 @@ pub mod stock;
 pub mod stranger;
 pub mod traffic;
 
+pub use endpoint::EndpointPlan;
 pub use lab::Lab;
 pub use openvpn::{OpenVpn, Profile};
 pub use pki::Pki;

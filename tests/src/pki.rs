@@ -104,11 +104,19 @@ impl Pki {
     /// # Errors
     /// As [`Self::create`].
     pub fn expired_client(&self, name: &str) -> Result<Leaf> {
+        self.client_valid_for(name, -24 * 3600)
+    }
+
+    /// Issues a client certificate that ends in so many seconds.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn client_valid_for(&self, name: &str, seconds: i64) -> Result<Leaf> {
         self.issue(
             name,
             KeyKind::P256,
             ExtendedKeyUsagePurpose::ClientAuth,
-            Duration::days(-1),
+            Duration::seconds(seconds),
         )
     }
 

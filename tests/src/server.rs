@@ -1,13 +1,14 @@
 //! A real `culvertd` in a lab's server namespace, with a configuration made for the test.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::endpoint::{EndpointPlan, config};
 use crate::lab::Lab;
 use crate::netns::run;
 use crate::openvpn::Profile;
@@ -40,13 +41,10 @@ pub enum Proto {
 #[derive(Debug)]
 pub struct ServerPlan<'l> {
     lab: &'l Lab,
-    wrap: Wrap,
     pki: Pki,
     leaf_kind: KeyKind,
-    endpoint: BTreeMap<String, String>,
-    authentication: BTreeMap<String, String>,
-    targets: Vec<String>,
-    rules: Vec<String>,
+    endpoint: EndpointPlan,
+    others: Vec<EndpointPlan>,
     users: Vec<(String, String)>,
     descriptor_limit: Option<u32>,
 }
@@ -59,7 +57,7 @@ pub struct Culvertd {
     namespace: String,
     pki: Pki,
     leaf_kind: KeyKind,
-    wrap: Wrap,
+    endpoints: Vec<EndpointPlan>,
     leaf: Leaf,
     descriptor_limit: Option<u32>,
 }
@@ -73,25 +71,15 @@ impl Culvertd {
     pub fn plan(lab: &Lab) -> ServerPlan<'_> {
         let pki =
             Pki::create(lab.dir(), "ca", KeyKind::P256).expect("a CA can be made in the lab's directory");
-        let plan = ServerPlan {
+        ServerPlan {
             lab,
-            wrap: Wrap::None,
             pki,
             leaf_kind: KeyKind::P256,
-            endpoint: BTreeMap::new(),
-            authentication: BTreeMap::new(),
-            targets: vec!["10.77.0.0/24".to_owned()],
-            rules: vec!["10.77.0.0/24".to_owned(), "10.66.0.0/16".to_owned()],
+            endpoint: EndpointPlan::new("lab", "10.66.0.0/24"),
+            others: Vec::new(),
             users: Vec::new(),
             descriptor_limit: None,
-        };
-        plan.set("name", "\"lab\"")
-            .set("client_cidr_block", "\"10.66.0.0/24\"")
-            .set("transport_protocol", "[\"udp\", \"tcp\"]")
-            .set("server_certificate", "\"server.crt\"")
-            .set("server_private_key", "\"server.key\"")
-            .set("split_tunnel", "true")
-            .authentication("client_ca", "\"ca.crt\"")
+        }
     }
 
     /// The CA certificate's file.
@@ -128,7 +116,7 @@ impl Culvertd {
             Proto::Tcp => Profile::tcp(&self.ca(), &leaf.certificate, &leaf.key),
         };
         let key = |name: &str| self.dir.join(name).display().to_string();
-        match self.wrap {
+        match self.wrap() {
             Wrap::None => profile,
             Wrap::TlsAuth => profile
                 .line(&format!("tls-auth {} 1", key("static.key")))
@@ -136,6 +124,39 @@ impl Culvertd {
             Wrap::TlsCrypt => profile.line(&format!("tls-crypt {}", key("static.key"))),
             Wrap::TlsCryptV2 => profile.line(&format!("tls-crypt-v2 {}", key("v2-client.key"))),
         }
+    }
+
+    /// The first endpoint's protection of the control channel.
+    fn wrap(&self) -> Wrap {
+        self.endpoints.first().map_or(Wrap::None, |first| first.wrap)
+    }
+
+    /// Changes the endpoints of the configuration file and tells the server to read it again, as `systemctl reload`
+    /// does. Returns when the signal is sent.
+    ///
+    /// # Errors
+    /// Fails when the file can't be written or the server is gone.
+    pub fn reload(&mut self, change: impl FnOnce(&mut Vec<EndpointPlan>)) -> Result<()> {
+        change(&mut self.endpoints);
+        self.write_config(&config(&self.endpoints))?;
+        self.process.signal(Signal::SIGHUP)
+    }
+
+    /// Replaces the configuration file by this text.
+    ///
+    /// # Errors
+    /// Fails when the file can't be written.
+    pub fn write_config(&self, text: &str) -> Result<()> {
+        let path = self.dir.join("culvert.toml");
+        std::fs::write(&path, text).with_context(|| format!("Failed to write {}", path.display()))
+    }
+
+    /// Runs `culvert user` with this action, and for all but `remove` with this password.
+    ///
+    /// # Errors
+    /// Fails when it exits non-zero.
+    pub fn user(&self, action: &str, name: &str, password: Option<&str>) -> Result<()> {
+        user(&self.dir.join("users"), action, name, password)
     }
 
     /// The process and its log.
@@ -222,7 +243,7 @@ impl ServerPlan<'_> {
     /// Chooses the control channel's protection.
     #[must_use]
     pub fn wrap(mut self, wrap: Wrap) -> Self {
-        self.wrap = wrap;
+        self.endpoint.wrap = wrap;
         self
     }
 
@@ -240,22 +261,42 @@ impl ServerPlan<'_> {
     /// Sets a key of the endpoint; the value is TOML.
     #[must_use]
     pub fn set(mut self, key: &str, value: &str) -> Self {
-        self.endpoint.insert(key.to_owned(), value.to_owned());
+        self.endpoint.set(key, value);
         self
     }
 
     /// Sets a key of the endpoint's authentication; the value is TOML.
     #[must_use]
     pub fn authentication(mut self, key: &str, value: &str) -> Self {
-        self.authentication.insert(key.to_owned(), value.to_owned());
+        self.endpoint.authentication(key, value);
         self
     }
 
     /// Adds a target network and a rule that admits everybody to it.
     #[must_use]
     pub fn target(mut self, cidr: &str) -> Self {
-        self.targets.push(cidr.to_owned());
-        self.rules.push(cidr.to_owned());
+        self.endpoint.target(cidr);
+        self
+    }
+
+    /// Adds a rule that admits everybody.
+    #[must_use]
+    pub fn rule(mut self, cidr: &str) -> Self {
+        self.endpoint.rule(cidr);
+        self
+    }
+
+    /// Leaves no rule: nobody may reach anything.
+    #[must_use]
+    pub fn deny_all(mut self) -> Self {
+        self.endpoint.deny_all();
+        self
+    }
+
+    /// Adds one more endpoint.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: EndpointPlan) -> Self {
+        self.others.push(endpoint);
         self
     }
 
@@ -263,8 +304,8 @@ impl ServerPlan<'_> {
     #[must_use]
     pub fn with_user(mut self, name: &str, password: &str) -> Self {
         self.users.push((name.to_owned(), password.to_owned()));
-        self.authentication.remove("client_ca");
-        self.authentication("users_file", "\"users\"")
+        self.endpoint.users_file();
+        self
     }
 
     /// Limits the server's open files.
@@ -285,32 +326,62 @@ impl ServerPlan<'_> {
     /// # Errors
     /// Fails when a file can't be made or the server doesn't come up.
     pub fn start(self) -> Result<Culvertd> {
-        self.pki.server("server", self.leaf_kind)?;
-        let leaf = self.pki.client("client", self.leaf_kind)?;
-        self.keys_of_wrap()?;
+        let leaf = self.write_files()?;
         let dir = self.lab.dir().to_owned();
-        std::fs::write(dir.join("culvert.toml"), self.config())?;
-        for (name, password) in &self.users {
-            add_user(&dir.join("users"), name, password)?;
-        }
         let namespace = self.lab.server.name().to_owned();
         let process = launch(&namespace, &dir, self.descriptor_limit)?;
         Ok(Culvertd {
             process,
             dir,
             namespace,
+            endpoints: self.endpoints(),
             pki: self.pki,
             leaf_kind: self.leaf_kind,
-            wrap: self.wrap,
             leaf,
             descriptor_limit: self.descriptor_limit,
         })
     }
 
+    /// Writes everything, lets the caller spoil it, and starts a server that must not come up. Returns how it ended
+    /// and what it logged.
+    ///
+    /// # Errors
+    /// Fails when a file can't be made or the server doesn't end.
+    pub fn fail(self, spoil: impl FnOnce(&Path) -> Result<()>) -> Result<(ExitStatus, String)> {
+        self.write_files()?;
+        let dir = self.lab.dir();
+        spoil(dir)?;
+        let command = command(self.lab.server.name(), dir, self.descriptor_limit)?;
+        let mut process = Logged::start("culvertd", command, &dir.join("culvertd.log"))?;
+        let status = process.wait(Duration::from_secs(20))?;
+        Ok((status, process.log()))
+    }
+
+    /// Every endpoint, the first one first.
+    fn endpoints(&self) -> Vec<EndpointPlan> {
+        std::iter::once(&self.endpoint)
+            .chain(&self.others)
+            .cloned()
+            .collect()
+    }
+
+    /// Writes what the server needs. Returns the certificate every test may use.
+    fn write_files(&self) -> Result<Leaf> {
+        self.pki.server("server", self.leaf_kind)?;
+        let leaf = self.pki.client("client", self.leaf_kind)?;
+        self.keys_of_wrap()?;
+        let dir = self.lab.dir();
+        std::fs::write(dir.join("culvert.toml"), config(&self.endpoints()))?;
+        for (name, password) in &self.users {
+            user(&dir.join("users"), "add", name, Some(password))?;
+        }
+        Ok(leaf)
+    }
+
     /// Keys come from the stock program, so that its formats are what is tested.
     fn keys_of_wrap(&self) -> Result<()> {
         let path = |name: &str| self.lab.path(name).display().to_string();
-        match self.wrap {
+        match self.endpoint.wrap {
             Wrap::None => {}
             Wrap::TlsAuth | Wrap::TlsCrypt => {
                 run("openvpn", &["--genkey", "secret", &path("static.key")])?;
@@ -333,42 +404,9 @@ impl ServerPlan<'_> {
         }
         Ok(())
     }
-
-    fn config(&self) -> String {
-        let channel = match self.wrap {
-            Wrap::None => "",
-            Wrap::TlsAuth => {
-                "control_channel = { tls_auth = { key = \"static.key\", digest = \"SHA256\" } }\n"
-            }
-            Wrap::TlsCrypt => "control_channel = { tls_crypt = { key = \"static.key\" } }\n",
-            Wrap::TlsCryptV2 => "control_channel = { tls_crypt_v2 = { server_key = \"v2-server.key\" } }\n",
-        };
-        let table = |entries: &BTreeMap<String, String>, between: &str| {
-            entries
-                .iter()
-                .map(|(key, value)| format!("{key} = {value}"))
-                .collect::<Vec<_>>()
-                .join(between)
-        };
-        let each = |cidrs: &[String], write: fn(&String) -> String| {
-            cidrs.iter().map(write).collect::<Vec<_>>().join(", ")
-        };
-        format!(
-            "run_dir = \"run\"\nstate_dir = \"state\"\n\n[log]\nlevel = \"info\"\n\n[[endpoint]]\n{}\n{channel}\
-             authentication = {{ {} }}\ntarget_networks = [{}]\nauthorization_rules = [{}]\n",
-            table(&self.endpoint, "\n"),
-            table(&self.authentication, ", "),
-            each(&self.targets, |cidr| format!(
-                "{{ cidr = \"{cidr}\", nat = false }}"
-            )),
-            each(&self.rules, |cidr| format!(
-                "{{ destination_cidr = \"{cidr}\", access_all = true }}"
-            )),
-        )
-    }
 }
 
-fn launch(namespace: &str, dir: &Path, descriptor_limit: Option<u32>) -> Result<Logged> {
+fn command(namespace: &str, dir: &Path, descriptor_limit: Option<u32>) -> Result<Command> {
     let culvertd = binary("culvertd")?;
     let mut command = Command::new("ip");
     command.args(["netns", "exec", namespace]);
@@ -379,6 +417,11 @@ fn launch(namespace: &str, dir: &Path, descriptor_limit: Option<u32>) -> Result<
         .arg(culvertd)
         .arg("--config")
         .arg(dir.join("culvert.toml"));
+    Ok(command)
+}
+
+fn launch(namespace: &str, dir: &Path, descriptor_limit: Option<u32>) -> Result<Logged> {
+    let command = command(namespace, dir, descriptor_limit)?;
     let log = dir.join("culvertd.log");
     let already = std::fs::read_to_string(&log)
         .unwrap_or_default()
@@ -399,19 +442,20 @@ fn launch(namespace: &str, dir: &Path, descriptor_limit: Option<u32>) -> Result<
     Ok(process)
 }
 
-fn add_user(users: &Path, name: &str, password: &str) -> Result<()> {
+fn user(users: &Path, action: &str, name: &str, password: Option<&str>) -> Result<()> {
     use std::io::Write;
-    let mut child = Command::new(binary("culvert")?)
-        .args(["user", "add", name, "--password-stdin", "--users-file"])
-        .arg(users)
-        .stdin(std::process::Stdio::piped())
-        .spawn()?;
-    child
-        .stdin
-        .take()
-        .context("no standard input")?
-        .write_all(format!("{password}\n").as_bytes())?;
-    ensure!(child.wait()?.success(), "culvert user add failed");
+    let mut command = Command::new(binary("culvert")?);
+    command.args(["user", action, name, "--users-file"]).arg(users);
+    if password.is_some() {
+        command.arg("--password-stdin");
+    }
+    let mut child = command.stdin(std::process::Stdio::piped()).spawn()?;
+    let mut input = child.stdin.take().context("no standard input")?;
+    if let Some(password) = password {
+        input.write_all(format!("{password}\n").as_bytes())?;
+    }
+    drop(input);
+    ensure!(child.wait()?.success(), "culvert user {action} failed");
     Ok(())
 }
 
