@@ -47,4 +47,19 @@ mod tests {
         assert!(first.to_string().contains("worker-0-office"), "{first}");
         assert!(failures.try_recv().is_err());
     }
+
+    #[test]
+    fn a_panic_in_a_thread_reaches_the_daemon() {
+        let (fatal, mut failures) = mpsc::channel(4);
+        watch(fatal);
+        let ended = thread::Builder::new()
+            .name("control-office".into())
+            .spawn(|| panic!("made up"))
+            .unwrap()
+            .join();
+        drop(std::panic::take_hook());
+        assert!(ended.is_err());
+        let failure = failures.try_recv().unwrap();
+        assert!(failure.to_string().contains("control-office"), "{failure}");
+    }
 }
