@@ -12,6 +12,7 @@ use culvert_config::{
 use culvert_control::crl::RevocationList;
 use culvert_control::tls::{ClientCertificates, MinTlsVersion, ServerTls, TlsClock, TlsParams};
 use culvert_crypto::StaticKey;
+use culvert_crypto::auth_token::TokenKey;
 use culvert_crypto::tls_crypt_v2::ServerKey;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -163,6 +164,7 @@ fn check_endpoint(endpoint: &EndpointConfig, findings: &mut Findings) {
     let checks = [
         check_tls(endpoint, &mut findings.warnings),
         check_control_channel(endpoint),
+        check_auth_token(endpoint),
         check_users(endpoint),
     ];
     for error in checks.into_iter().filter_map(Result::err) {
@@ -225,6 +227,13 @@ fn check_control_channel(endpoint: &EndpointConfig) -> anyhow::Result<()> {
     }
     if let ControlChannel::TlsCryptV2(v2, _) = &endpoint.control_channel {
         read_key(&v2.server_key, ServerKey::parse)?;
+    }
+    Ok(())
+}
+
+fn check_auth_token(endpoint: &EndpointConfig) -> anyhow::Result<()> {
+    if let Some(path) = endpoint.auth_token.as_ref().and_then(|token| token.key.as_ref()) {
+        read_key(path, TokenKey::parse)?;
     }
     Ok(())
 }

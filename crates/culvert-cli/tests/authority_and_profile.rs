@@ -240,6 +240,17 @@ fn each_control_channel_yields_a_profile_that_openvpn_reads() {
 }
 
 #[test]
+fn a_wrong_auth_token_key_is_found_before_the_daemon_starts() {
+    let bench = configured("users_file = \"users\"", "auth_token = { key = \"token.key\" }");
+    bench.write("users", "");
+    bench.run("check-config culvert.toml").code(1);
+    bench.ok("keygen auth-token -o token.key");
+    assert!(bench.ok("check-config culvert.toml").contains("sound"));
+    bench.write("token.key", "nothing");
+    bench.run("check-config culvert.toml").code(1);
+}
+
+#[test]
 fn password_profiles_ask_for_the_password_and_need_no_certificate() {
     let bench = configured(
         "users_file = \"users\"",

@@ -308,7 +308,9 @@ fn authentication_must_ask_something_of_everybody() {
 #[test]
 fn tokens_live_as_long_as_the_session_unless_told_otherwise() {
     let with = |more: &str| {
-        one(&endpoint(more, "").replace("client_ca = \"ca.crt\"", "users_file = \"u\"")).auth_token
+        one(&endpoint(more, "").replace("client_ca = \"ca.crt\"", "users_file = \"u\""))
+            .auth_token
+            .clone()
     };
     let hours = |hours: u64| Duration::from_secs(hours * 3600);
     let token = with("session_timeout_hours = 8").unwrap();
@@ -319,6 +321,9 @@ fn tokens_live_as_long_as_the_session_unless_told_otherwise() {
         with("auth_token = { lifetime = \"10m\" }").unwrap().renewal,
         Duration::from_secs(600)
     );
+    assert_eq!(token.key, None);
+    let token = with("auth_token = { key = \"token.key\" }").unwrap();
+    assert!(token.key.unwrap().ends_with("token.key"));
     assert_eq!(with("auth_token = false"), None);
 }
 

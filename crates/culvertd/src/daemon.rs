@@ -7,8 +7,6 @@ use anyhow::{Context, Error, Result};
 use culvert_admin::AdminSocket;
 use culvert_config::Config;
 use culvert_control::tls::TlsClock;
-use culvert_crypto::SystemEntropy;
-use culvert_crypto::auth_token::TokenKey;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Mutex, mpsc};
@@ -108,10 +106,9 @@ impl Start {
 
 fn place(config: &Config, fatal: mpsc::Sender<Error>) -> Place {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let token = TokenKey::generate(&mut SystemEntropy::new());
     Place {
         keys: ProcessKeys {
-            token: Arc::new(token),
+            memories: Arc::default(),
             clock: TlsClock::new(clock::now().unix),
         },
         workers: config.workers.map_or(cores, usize::from),

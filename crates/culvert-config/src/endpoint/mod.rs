@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use culvert_policy::{AuthorizationRule, Policy};
+use culvert_policy::{Access, AuthorizationRule, Policy};
 use culvert_pool::{Pool, PoolConfig, StaticAddress};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 
@@ -120,8 +120,11 @@ pub struct EndpointSpec {
 }
 
 /// Tokens handed to clients after a password login.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthToken {
+    /// Key file that signs them, so that they outlive the daemon; endpoints and machines with the same key take each
+    /// other's tokens. `None` is a random key of the endpoint that ends with the daemon.
+    pub key: Option<PathBuf>,
     /// Age at which a password is asked for again; `None` is never.
     pub lifetime: Option<Duration>,
     /// How often a client's token is replaced by a fresh one.
@@ -140,6 +143,7 @@ impl EndpointSpec {
         let session_timeout = Some(Duration::from_secs(24 * 3600));
         let renegotiation = Some(Duration::from_secs(3600));
         let auth_token = authentication.password().is_some().then(|| AuthToken {
+            key: None,
             lifetime: session_timeout,
             renewal: Duration::from_secs(3600),
         });
@@ -280,6 +284,12 @@ impl EndpointConfig {
     /// The authorization rules over [`Self::forwarded_destinations`], compiled for the packet path.
     pub fn policy(&self) -> Arc<Policy> {
         Policy::compile(&self.authorization_rules, &self.forwarded_destinations())
+    }
+
+    /// Whether what a client may reach depends on its groups.
+    pub fn has_group_rules(&self) -> bool {
+        let mut rules = self.authorization_rules.iter();
+        rules.any(|rule| matches!(rule.access, Access::Group(_)))
     }
 
     /// Destinations whose packets leave with the server's address instead of the client's.

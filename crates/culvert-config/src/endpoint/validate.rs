@@ -334,7 +334,7 @@ impl Check<'_> {
         {
             self.within("authentication.command_timeout", command.timeout, 1, 60);
         }
-        let Some(token) = spec.auth_token else { return };
+        let Some(token) = &spec.auth_token else { return };
         if spec.authentication.password().is_none() {
             let message = "tokens stand in for a password and this endpoint asks for none";
             self.refuse(

@@ -229,6 +229,9 @@ fn auth_token(table: &Table<'_, '_>, spec: &mut EndpointSpec) {
     }
     let lifetime_default = spec.session_timeout;
     let read = if given { table.table("auth_token") } else { None };
+    let key = read
+        .as_ref()
+        .and_then(|token| token.file("key", FileKind::secret("auth-token key")));
     let lifetime = read
         .as_ref()
         .and_then(|token| token.read("lifetime", duration_or_off));
@@ -241,6 +244,7 @@ fn auth_token(table: &Table<'_, '_>, spec: &mut EndpointSpec) {
     let usual = spec.renegotiation.unwrap_or(Duration::from_secs(3600));
     let usual = usual.min(Duration::from_secs(24 * 3600)).min(longest);
     let token = AuthToken {
+        key,
         lifetime,
         renewal: renewal.unwrap_or(usual),
     };

@@ -44,6 +44,7 @@ impl Server {
             return;
         };
         let peer = judging.profile.peer_info.clone();
+        let with_token = judging.profile.token.is_some();
         match decision {
             AuthDecision::Accept(grant) => {
                 judging.ticket = None;
@@ -52,7 +53,13 @@ impl Server {
             }
             AuthDecision::Reject(rejection) => {
                 judging.ticket = None;
-                let message = rejection_message(&peer, &rejection);
+                let unexplained = rejection.client_message.is_none() && rejection.retry_after.is_none();
+                let message = if with_token && unexplained {
+                    // The token is of no use, but a password may be.
+                    messages::token_expired()
+                } else {
+                    rejection_message(&peer, &rejection)
+                };
                 self.refuse(
                     now,
                     client,

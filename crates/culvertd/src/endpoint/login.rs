@@ -1,6 +1,7 @@
 //! Answers the server's login questions: certificate-only clients at once, passwords through the configured backends.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,6 +12,8 @@ use culvert_config::{EndpointConfig, ExternalCommand, PasswordCheck};
 use culvert_core::{AuthDecision, AuthRequest, Grant, Rejection};
 use zeroize::Zeroizing;
 
+use super::granted::Granted;
+
 /// A login that takes longer than its command may by this much is given up: the time it may have waited its turn.
 const OVERTIME: Duration = Duration::from_secs(10);
 
@@ -20,15 +23,16 @@ pub(crate) struct Logins {
     /// None where certificates alone decide.
     backend: Option<AuthBackend>,
     patience: Duration,
+    granted: Arc<Granted>,
     config: EndpointConfig,
 }
 
 impl Logins {
-    /// Opens the backends an endpoint's configuration names.
+    /// Opens the backends an endpoint's configuration names. `granted` outlives the configuration.
     ///
     /// # Errors
     /// Fails when the users file can't be read or the command can't be used.
-    pub(crate) fn open(config: &EndpointConfig, run_dir: &Path) -> Result<Self> {
+    pub(crate) fn open(config: &EndpointConfig, run_dir: &Path, granted: Arc<Granted>) -> Result<Self> {
         let password = config.authentication.password();
         let backend = match password {
             None => None,
@@ -55,6 +59,7 @@ impl Logins {
         Ok(Self {
             backend,
             patience: of_command + OVERTIME,
+            granted,
             config: config.clone(),
         })
     }
@@ -100,21 +105,47 @@ impl Logins {
             return rejection("the client sent no user name");
         };
         if request.token.is_some() {
-            // The token proves an earlier login; what the users file grants is looked up anew.
-            return match backend {
-                AuthBackend::Local(users) | AuthBackend::Combined(users, _, Combine::All) => {
-                    users.grants(username)
-                }
-                AuthBackend::Command(_) | AuthBackend::Combined(..) => nothing,
-            };
+            return self.verdict_on_token(backend, username);
         }
         let Some(password) = &request.password else {
             return rejection("the client sent no password");
         };
         let asked = backend.verify(self.credentials(request, username, password.expose()));
         match tokio::time::timeout(self.patience, asked).await {
-            Ok(verdict) => verdict,
+            Ok(verdict) => {
+                if !matches!(backend, AuthBackend::Local(_)) {
+                    self.granted.note(username, &verdict);
+                }
+                verdict
+            }
             Err(_elapsed) => rejection("the login backend gave no answer in time"),
+        }
+    }
+
+    /// A token proves an earlier login. What the users file grants is looked up anew; a command is not asked again, so
+    /// what it granted then is remembered.
+    fn verdict_on_token(&self, backend: &AuthBackend, username: &str) -> Verdict {
+        match backend {
+            AuthBackend::Local(users) => return users.grants(username),
+            AuthBackend::Combined(users, _, Combine::All) => {
+                let of_file = users.grants(username);
+                if matches!(of_file, Verdict::Reject { .. }) {
+                    return of_file;
+                }
+            }
+            AuthBackend::Command(_) | AuthBackend::Combined(..) => {}
+        }
+        match self.granted.of(username) {
+            Some(granted) => granted,
+            None if self.config.has_group_rules() => rejection(
+                "the token is good, but the login it stands for was before the daemon's start and the groups the \
+                 login command gave are not known any more; the user has to log in again",
+            ),
+            None => Verdict::Accept {
+                groups: Vec::new(),
+                static_v4: None,
+                static_v6: None,
+            },
         }
     }
 

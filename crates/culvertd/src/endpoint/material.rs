@@ -8,6 +8,7 @@ use culvert_config::{CertificatePolicy, EndpointConfig, StaticKeyWrap, VerifyX50
 use culvert_control::crl::RevocationList;
 use culvert_control::tls::{ClientCertificates, MinTlsVersion, NameCheck, ServerTls, TlsClock, TlsParams};
 use culvert_core::{CookiePolicy, SharedWrap, TlsCryptV2, WrapPolicy};
+use culvert_crypto::auth_token::TokenKey;
 use culvert_crypto::tls_crypt_v2::ServerKey;
 use culvert_crypto::{AuthDigest, KeyDirection, StaticKey};
 
@@ -149,6 +150,15 @@ pub(crate) fn wrap(config: &EndpointConfig) -> Result<WrapPolicy> {
         })
         .transpose()?;
     Ok(WrapPolicy { shared, tls_crypt_v2 })
+}
+
+/// Reads the key that signs auth tokens.
+///
+/// # Errors
+/// Fails when the key file can't be read or parsed; the message names it.
+pub(crate) fn token_key(path: &Path) -> Result<TokenKey> {
+    TokenKey::parse(&text(path)?)
+        .with_context(|| format!("Failed to read the auth-token key {}", path.display()))
 }
 
 /// The digest by the core's name.

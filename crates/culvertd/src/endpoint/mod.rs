@@ -1,12 +1,14 @@
 //! One running endpoint: its TUN device, sockets, worker threads and control thread.
 
 mod control;
+mod granted;
 mod inbox;
 mod keeper;
 mod links;
 mod live;
 mod login;
 mod material;
+mod memory;
 mod report;
 mod revocation;
 mod settings;

@@ -10,16 +10,16 @@ use culvert_core::{
     AttemptLimits, AuthTokenSettings, CertificateDemand, CredentialPolicy, EndpointSettings, HalfOpenLimits,
     Keepalive, PushSettings, RedirectGateway, SessionTimeout,
 };
-use culvert_crypto::auth_token::TokenKey;
 use culvert_data::{DataPlaneConfig, MssFix};
 
 use super::material::{self, TlsMaterial};
+use super::memory::Memories;
 
 /// Keys that live as long as the daemon, so that clients survive a reload.
 #[derive(Clone)]
 pub(crate) struct ProcessKeys {
-    /// Signs auth tokens.
-    pub(crate) token: Arc<TokenKey>,
+    /// What endpoints keep when their configuration changes.
+    pub(crate) memories: Arc<Memories>,
     /// The clock certificates are checked by.
     pub(crate) clock: TlsClock,
 }
@@ -37,6 +37,17 @@ pub(crate) fn settings(
         hand_window: config.handshake_window,
         reneg_interval: config.renegotiation,
         ..SessionConfig::new(TlsSide::Server(Arc::clone(&tls.server)))
+    };
+    let auth_token = match &config.auth_token {
+        None => None,
+        Some(token) => Some(AuthTokenSettings {
+            key: match &token.key {
+                Some(path) => Arc::new(material::token_key(path)?),
+                None => keys.memories.of(&config.name).token_key,
+            },
+            lifetime: token.lifetime,
+            renewal: token.renewal,
+        }),
     };
     Ok(EndpointSettings {
         wrap: material::wrap(config)?,
@@ -75,11 +86,7 @@ pub(crate) fn settings(
         half_open: HalfOpenLimits::default(),
         attempts: AttemptLimits::default(),
         duplicate_cn: config.duplicate_cn,
-        auth_token: config.auth_token.map(|token| AuthTokenSettings {
-            key: Arc::clone(&keys.token),
-            lifetime: token.lifetime,
-            renewal: token.renewal,
-        }),
+        auth_token,
     })
 }
 

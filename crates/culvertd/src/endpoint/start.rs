@@ -71,9 +71,10 @@ impl Prepared {
     pub(crate) fn read(config: EndpointConfig, place: &Place) -> Result<Self> {
         place.keys.clock.set(clock::now().unix);
         let tls = material::tls(&config, &place.keys.clock, None)?;
+        let granted = place.keys.memories.of(&config.name).granted;
         Ok(Self {
             settings: settings::settings(&config, &place.keys, &tls)?,
-            logins: Arc::new(Logins::open(&config, &place.run_dir)?),
+            logins: Arc::new(Logins::open(&config, &place.run_dir, granted)?),
             crl: tls.crl,
             config,
         })
