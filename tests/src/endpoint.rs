@@ -56,6 +56,12 @@ impl EndpointPlan {
         self.authentication("users_file", "\"users\"")
     }
 
+    /// Lets a program decide about names and passwords instead of a certificate.
+    pub fn command(&mut self, program: &std::path::Path) -> &mut Self {
+        self.authentication.remove("client_ca");
+        self.authentication("command", &format!("[{:?}]", program.display().to_string()))
+    }
+
     /// Adds a target network and a rule that admits everybody to it.
     pub fn target(&mut self, cidr: &str) -> &mut Self {
         self.targets.push(cidr.to_owned());
@@ -64,7 +70,16 @@ impl EndpointPlan {
 
     /// Adds a rule that admits everybody.
     pub fn rule(&mut self, cidr: &str) -> &mut Self {
-        self.rules.push(cidr.to_owned());
+        self.rules
+            .push(format!("{{ destination_cidr = \"{cidr}\", access_all = true }}"));
+        self
+    }
+
+    /// Replaces the rules by one that admits a group to a network.
+    pub fn only_group(&mut self, cidr: &str, group: &str) -> &mut Self {
+        self.rules = vec![format!(
+            "{{ destination_cidr = \"{cidr}\", group_id = \"{group}\" }}"
+        )];
         self
     }
 
@@ -92,20 +107,18 @@ impl EndpointPlan {
                 .collect::<Vec<_>>()
                 .join(between)
         };
-        let each = |cidrs: &[String], write: fn(&String) -> String| {
-            cidrs.iter().map(write).collect::<Vec<_>>().join(", ")
-        };
+        let targets: Vec<String> = self
+            .targets
+            .iter()
+            .map(|cidr| format!("{{ cidr = \"{cidr}\", nat = false }}"))
+            .collect();
         format!(
             "[[endpoint]]\n{}\n{channel}authentication = {{ {} }}\ntarget_networks = [{}]\n\
              authorization_rules = [{}]\n",
             table(&self.keys, "\n"),
             table(&self.authentication, ", "),
-            each(&self.targets, |cidr| format!(
-                "{{ cidr = \"{cidr}\", nat = false }}"
-            )),
-            each(&self.rules, |cidr| format!(
-                "{{ destination_cidr = \"{cidr}\", access_all = true }}"
-            )),
+            targets.join(", "),
+            self.rules.join(", "),
         )
     }
 }

@@ -102,12 +102,20 @@ impl OpenVpn {
     /// Fails when the program can't be started.
     pub fn start(lab: &Lab, index: usize, name: &str, profile: &Profile) -> Result<Self> {
         let path = lab.write(&format!("{name}.ovpn"), &profile.text())?;
+        Self::start_file(lab, index, name, &path)
+    }
+
+    /// Starts `openvpn` on client machine `index` with this profile as it is.
+    ///
+    /// # Errors
+    /// Fails when the program can't be started.
+    pub fn start_file(lab: &Lab, index: usize, name: &str, path: &Path) -> Result<Self> {
         let client = lab
             .clients
             .get(index)
             .context("No such client machine in this lab")?;
         let mut command = client.command("openvpn");
-        command.arg("--config").arg(&path);
+        command.arg("--config").arg(path);
         let process = Logged::start(
             &format!("openvpn {name}"),
             command,
@@ -124,6 +132,32 @@ impl OpenVpn {
         let mut client = Self::start(lab, index, name, profile)?;
         client.wait_connected(CONNECT)?;
         Ok(client)
+    }
+
+    /// How often the tunnel came up so far.
+    #[must_use]
+    pub fn times_connected(&self) -> usize {
+        self.process
+            .log()
+            .matches("Initialization Sequence Completed")
+            .count()
+    }
+
+    /// Waits until the tunnel came up this many times.
+    ///
+    /// # Errors
+    /// Fails when it doesn't within [`CONNECT`].
+    pub fn wait_times_connected(&mut self, times: usize) -> Result<()> {
+        let deadline = std::time::Instant::now() + CONNECT;
+        while self.times_connected() < times {
+            anyhow::ensure!(
+                std::time::Instant::now() < deadline,
+                "the tunnel did not come up {times} times:\n{}",
+                self.process.log()
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
     }
 
     /// Waits until the tunnel is up.

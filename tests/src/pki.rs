@@ -42,6 +42,8 @@ pub struct Pki {
     issuer: Issuer<'static, KeyPair>,
     next_serial: std::cell::Cell<u64>,
     name: String,
+    /// What goes behind every certificate: the CA's own certificate, unless it is a root.
+    chain: String,
 }
 
 impl Pki {
@@ -64,6 +66,29 @@ impl Pki {
             issuer: Issuer::new(params, key),
             next_serial: std::cell::Cell::new(1000),
             name: name.to_owned(),
+            chain: String::new(),
+        })
+    }
+
+    /// Creates a CA under this one. The certificates it issues come with its own.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn intermediate(&self, name: &str, kind: KeyKind) -> Result<Self> {
+        let key = key_pair(kind)?;
+        let mut params = CertificateParams::default();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("Test CA {name}"));
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok(Self {
+            dir: self.dir.clone(),
+            issuer: Issuer::new(params, key),
+            next_serial: std::cell::Cell::new(5000),
+            name: name.to_owned(),
+            chain: certificate.pem() + &self.chain,
         })
     }
 
@@ -146,7 +171,7 @@ impl Pki {
             key: self.dir.join(format!("{name}.key")),
             serial,
         };
-        std::fs::write(&files.certificate, certificate.pem())?;
+        std::fs::write(&files.certificate, certificate.pem() + &self.chain)?;
         std::fs::write(&files.key, key.serialize_pem())?;
         Ok(files)
     }

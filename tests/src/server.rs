@@ -37,6 +37,14 @@ pub enum Proto {
     Tcp,
 }
 
+/// A user of the users file.
+#[derive(Debug)]
+struct User {
+    name: String,
+    password: String,
+    groups: Vec<String>,
+}
+
 /// A server that is not started yet.
 #[derive(Debug)]
 pub struct ServerPlan<'l> {
@@ -45,7 +53,8 @@ pub struct ServerPlan<'l> {
     leaf_kind: KeyKind,
     endpoint: EndpointPlan,
     others: Vec<EndpointPlan>,
-    users: Vec<(String, String)>,
+    users: Vec<User>,
+    log_format: &'static str,
     descriptor_limit: Option<u32>,
 }
 
@@ -78,6 +87,7 @@ impl Culvertd {
             endpoint: EndpointPlan::new("lab", "10.66.0.0/24"),
             others: Vec::new(),
             users: Vec::new(),
+            log_format: "text",
             descriptor_limit: None,
         }
     }
@@ -156,7 +166,7 @@ impl Culvertd {
     /// # Errors
     /// Fails when it exits non-zero.
     pub fn user(&self, action: &str, name: &str, password: Option<&str>) -> Result<()> {
-        user(&self.dir.join("users"), action, name, password)
+        user(&self.dir.join("users"), action, name, password, &[])
     }
 
     /// The process and its log.
@@ -170,10 +180,9 @@ impl Culvertd {
     /// Fails when it exits non-zero.
     pub fn culvert(&self, args: &[&str]) -> Result<String> {
         let socket = self.dir.join("run/culvert.sock").display().to_string();
-        let program = binary("culvert")?.display().to_string();
         let mut all: Vec<&str> = args.to_vec();
         all.extend_from_slice(&["--socket", &socket]);
-        run(&program, &all)
+        culvert(&all)
     }
 
     /// The clients the server lists, as `culvert status --clients --json` prints them.
@@ -286,6 +295,13 @@ impl ServerPlan<'_> {
         self
     }
 
+    /// Replaces the rules by one that admits a group to a network.
+    #[must_use]
+    pub fn only_group(mut self, cidr: &str, group: &str) -> Self {
+        self.endpoint.only_group(cidr, group);
+        self
+    }
+
     /// Leaves no rule: nobody may reach anything.
     #[must_use]
     pub fn deny_all(mut self) -> Self {
@@ -302,9 +318,50 @@ impl ServerPlan<'_> {
 
     /// Replaces client certificates by the users file with this user in it.
     #[must_use]
-    pub fn with_user(mut self, name: &str, password: &str) -> Self {
-        self.users.push((name.to_owned(), password.to_owned()));
+    pub fn with_user(self, name: &str, password: &str) -> Self {
+        self.with_member(name, password, &[])
+    }
+
+    /// Like [`Self::with_user`], in these groups.
+    #[must_use]
+    pub fn with_member(mut self, name: &str, password: &str, groups: &[&str]) -> Self {
+        self.users.push(User {
+            name: name.to_owned(),
+            password: password.to_owned(),
+            groups: groups.iter().map(|group| format!("--group={group}")).collect(),
+        });
         self.endpoint.users_file();
+        self
+    }
+
+    /// Replaces client certificates by a login command with this text.
+    ///
+    /// # Panics
+    /// When it can't be written to the lab's directory.
+    #[must_use]
+    pub fn with_command(mut self, script: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self
+            .lab
+            .write("login-command", script)
+            .expect("the lab's directory can be written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+            .expect("a file of ours can be made executable");
+        self.endpoint.command(&path);
+        self
+    }
+
+    /// Demands a certificate of the lab's CA as well: `"required"` or `"optional"`.
+    #[must_use]
+    pub fn and_certificate(self, policy: &str) -> Self {
+        self.authentication("client_ca", "\"ca.crt\"")
+            .authentication("client_certificate", &format!("\"{policy}\""))
+    }
+
+    /// Writes the log as `"text"` or `"json"`.
+    #[must_use]
+    pub fn log_format(mut self, format: &'static str) -> Self {
+        self.log_format = format;
         self
     }
 
@@ -371,9 +428,16 @@ impl ServerPlan<'_> {
         let leaf = self.pki.client("client", self.leaf_kind)?;
         self.keys_of_wrap()?;
         let dir = self.lab.dir();
-        std::fs::write(dir.join("culvert.toml"), config(&self.endpoints()))?;
-        for (name, password) in &self.users {
-            user(&dir.join("users"), "add", name, Some(password))?;
+        let format = format!("[log]\nformat = \"{}\"", self.log_format);
+        let text = config(&self.endpoints()).replacen("[log]", &format, 1);
+        std::fs::write(dir.join("culvert.toml"), text)?;
+        for User {
+            name,
+            password,
+            groups,
+        } in &self.users
+        {
+            user(&dir.join("users"), "add", name, Some(password), groups)?;
         }
         Ok(leaf)
     }
@@ -442,10 +506,13 @@ fn launch(namespace: &str, dir: &Path, descriptor_limit: Option<u32>) -> Result<
     Ok(process)
 }
 
-fn user(users: &Path, action: &str, name: &str, password: Option<&str>) -> Result<()> {
+fn user(users: &Path, action: &str, name: &str, password: Option<&str>, groups: &[String]) -> Result<()> {
     use std::io::Write;
     let mut command = Command::new(binary("culvert")?);
-    command.args(["user", action, name, "--users-file"]).arg(users);
+    command
+        .args(["user", action, name, "--users-file"])
+        .arg(users)
+        .args(groups);
     if password.is_some() {
         command.arg("--password-stdin");
     }
@@ -457,6 +524,14 @@ fn user(users: &Path, action: &str, name: &str, password: Option<&str>) -> Resul
     drop(input);
     ensure!(child.wait()?.success(), "culvert user {action} failed");
     Ok(())
+}
+
+/// Runs the `culvert` command and returns its output.
+///
+/// # Errors
+/// Fails when it exits non-zero.
+pub fn culvert(args: &[&str]) -> Result<String> {
+    run(&binary("culvert")?.display().to_string(), args)
 }
 
 /// A program of this workspace, built beside the tests; `CULVERT_BIN_DIR` names another place.
