@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
 use crate::admin::Admin;
-use crate::endpoint::{Endpoint, Place, Prepared, ProcessKeys};
+use crate::endpoint::{Endpoint, Memories, Place, Prepared, ProcessKeys};
 use crate::{clock, panics};
 
 /// A control thread that gave no sign of life for this long is stuck; the service manager is no longer told that all is
@@ -108,7 +108,7 @@ fn place(config: &Config, fatal: mpsc::Sender<Error>) -> Place {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Place {
         keys: ProcessKeys {
-            memories: Arc::default(),
+            memories: Arc::new(Memories::new(config.state_dir.clone())),
             clock: TlsClock::new(clock::now().unix),
         },
         workers: config.workers.map_or(cores, usize::from),

@@ -37,6 +37,7 @@ use control::Command;
 use live::Live;
 use shared::Shared;
 
+pub(crate) use memory::Memories;
 pub(crate) use settings::ProcessKeys;
 pub(crate) use start::{Place, Prepared, check_ports};
 

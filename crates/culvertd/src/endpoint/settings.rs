@@ -43,7 +43,7 @@ pub(crate) fn settings(
         Some(token) => Some(AuthTokenSettings {
             key: match &token.key {
                 Some(path) => Arc::new(material::token_key(path)?),
-                None => keys.memories.of(&config.name).token_key,
+                None => keys.memories.token_key(&config.name),
             },
             lifetime: token.lifetime,
             renewal: token.renewal,

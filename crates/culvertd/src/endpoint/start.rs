@@ -71,7 +71,7 @@ impl Prepared {
     pub(crate) fn read(config: EndpointConfig, place: &Place) -> Result<Self> {
         place.keys.clock.set(clock::now().unix);
         let tls = material::tls(&config, &place.keys.clock, None)?;
-        let granted = place.keys.memories.of(&config.name).granted;
+        let granted = place.keys.memories.granted(&config.name);
         Ok(Self {
             settings: settings::settings(&config, &place.keys, &tls)?,
             logins: Arc::new(Logins::open(&config, &place.run_dir, granted)?),
