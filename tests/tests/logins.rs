@@ -279,16 +279,22 @@ fn a_token_outlives_the_daemon_when_its_key_is_in_a_file() -> Result<()> {
     server.stop()
 }
 
+/// Without a key file the endpoint keeps a key in its state folder; tokens end with that key.
 #[test]
-fn without_a_key_file_the_daemon_keeps_a_key_of_its_own() -> Result<()> {
+fn without_a_key_file_tokens_last_as_long_as_the_key_in_the_state_folder() -> Result<()> {
     let lab = Lab::new(1)?;
     let mut server = with_command(&lab).start()?;
     let profile = password_profile(&lab, &server, "good", "right")?;
     let mut client = OpenVpn::connect(&lab, 0, "good", &profile)?;
     server.process().terminate()?;
-    let server = server.start_again()?;
+    let mut server = server.start_again()?;
     client.wait_times_connected(2)?;
-    ensure!(asked(&lab) == 1, "the password was needed again");
+    ensure!(asked(&lab) == 1, "the command was asked {} times", asked(&lab));
+    server.process().terminate()?;
+    std::fs::remove_file(lab.path("state/auth-token-lab.key"))?;
+    let server = server.start_again()?;
+    client.wait_times_connected(3)?;
+    ensure!(asked(&lab) == 2, "the command was asked {} times", asked(&lab));
     client.disconnect()?;
     server.stop()
 }
