@@ -9,9 +9,13 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::{
+    Interest,
+    unix::{AsyncFd, AsyncFdReadyGuard},
+};
 
 use crate::{
     error::TunError,
@@ -212,10 +216,10 @@ impl AsyncTunQueue {
     /// As [`TunQueue::try_recv`].
     pub async fn recv(&self, packet: &mut [u8]) -> Result<usize, TunError> {
         loop {
-            let mut ready = self.inner.ready(Self::INTEREST).await?;
+            let ready = self.inner.ready(Self::INTEREST).await?;
             match self.inner.get_ref().try_recv(packet)? {
                 Some(len) => return Ok(len),
-                None => ready.clear_ready(),
+                None => Self::nothing_read(ready).await,
             }
         }
     }
@@ -227,10 +231,22 @@ impl AsyncTunQueue {
     /// [`TunError::Gone`] when the device was deleted.
     pub async fn recv_super(&self, buffer: &mut SuperBuf) -> Result<(), TunError> {
         loop {
-            let mut ready = self.inner.ready(Self::INTEREST).await?;
+            let ready = self.inner.ready(Self::INTEREST).await?;
             if self.inner.get_ref().try_recv_super(buffer)? {
                 return Ok(());
             }
+            Self::nothing_read(ready).await;
+        }
+    }
+
+    /// Prepares the next wait after a read that brought nothing.
+    ///
+    /// The kernel announces the end of a device a moment before reads fail, and only once: whoever reads in that moment
+    /// and then waits for another event waits for ever. So an announced error isn't taken back; the read is repeated.
+    async fn nothing_read(mut ready: AsyncFdReadyGuard<'_, TunQueue>) {
+        if ready.ready().is_error() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        } else {
             ready.clear_ready();
         }
     }
