@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, Result};
+use bytes::BytesMut;
 use culvert_data::{Inbound, Outbound};
 use culvert_transport::{AsyncUdpSocket, RecvBatch, SendBatch, TcpListener, TcpSocket, UdpSocket};
 use culvert_tun::{AsyncTunQueue, JoinBatch};
@@ -44,6 +45,8 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) sockets: Vec<Arc<AsyncUdpSocket>>,
     sending: RefCell<Sending>,
+    /// Where copies of control packets are made for the control thread.
+    arena: RefCell<BytesMut>,
     tun: RefCell<Option<Rc<AsyncTunQueue>>>,
 }
 
@@ -119,6 +122,7 @@ async fn serve(parts: WorkerParts) {
             batches,
             links: LinkCache::default(),
         }),
+        arena: RefCell::new(BytesMut::new()),
         tun: RefCell::new(None),
     });
     // The receiver is gone only when the start failed elsewhere, and then `stop` ends this worker.
@@ -201,7 +205,7 @@ impl Worker {
             return Disposition::Done;
         };
         if !first.opcode.is_data() {
-            shared.inbox.packet(from, packet);
+            shared.inbox.packet(from, packet, &mut self.arena.borrow_mut());
             return Disposition::Control;
         }
         match shared.data.open(now_ms, &from, packet) {
