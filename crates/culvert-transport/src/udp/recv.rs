@@ -53,6 +53,8 @@ pub struct RecvBatch {
     /// Messages to offer next time.
     offer: usize,
     datagrams: usize,
+    /// Whether the last call brought less than was offered, so that nothing is left in the socket.
+    drained: bool,
     truncated: u64,
 }
 
@@ -75,6 +77,7 @@ impl RecvBatch {
             messages: Vec::with_capacity(MESSAGES),
             offer: MESSAGES_LOW,
             datagrams: 0,
+            drained: false,
             truncated: 0,
         }
     }
@@ -87,6 +90,12 @@ impl RecvBatch {
     /// Whether nothing was received last.
     pub fn is_empty(&self) -> bool {
         self.datagrams == 0
+    }
+
+    /// Whether the socket was empty after the last call, as far as that tells: asking again at once would bring nothing, or
+    /// only what arrived meanwhile.
+    pub fn drained(&self) -> bool {
+        self.drained
     }
 
     /// Datagrams dropped since the batch was made because they did not fit or told no usable sender.
@@ -112,6 +121,7 @@ impl RecvBatch {
         let offer = self.offer;
         loop {
             let received = self.receive(socket, offer)?;
+            self.drained = received < offer;
             self.offer = if received == offer {
                 offer * 2
             } else {

@@ -186,12 +186,17 @@ impl AsyncUdpSocket {
         loop {
             let mut ready = self.inner.readable().await?;
             if let Ok(result) = ready.try_io(|socket| socket.get_ref().recv(batch)) {
+                // Whatever comes from now on is a new event, so the empty socket need not be asked first.
+                if result.is_ok() && batch.drained() {
+                    ready.clear_ready();
+                }
                 return result;
             }
         }
     }
 
-    /// Receives what is there without waiting, to drain a socket within a budget.
+    /// Receives what is there without waiting, to drain a socket within a budget. Not worth a try when the batch is
+    /// [drained](RecvBatch::drained).
     ///
     /// # Errors
     ///

@@ -9,6 +9,7 @@ mod live;
 mod login;
 mod material;
 mod memory;
+mod moderation;
 mod report;
 mod revocation;
 mod settings;

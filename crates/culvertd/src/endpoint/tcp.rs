@@ -93,7 +93,7 @@ fn read_ready(
     let link = reader.link();
     let Buffers { frames, join } = &mut *buffers.borrow_mut();
     match reader.read(frames) {
-        Ok(ReadOutcome::Frames(_)) => {
+        Ok(ReadOutcome::Frames(frame_count)) => {
             let now_ms = worker.shared.now_ms();
             let mut joiner = join.start();
             let (mut control, mut broken, mut packets) = (false, false, 0);
@@ -108,6 +108,7 @@ fn read_ready(
                     Disposition::Done => {}
                 }
             }
+            worker.moderation.handled(frame_count as u64);
             tun::write(worker, joiner, packets);
             worker.flush();
             if broken {

@@ -53,21 +53,25 @@ async fn read_queue(worker: &Worker, queue: &AsyncTunQueue) -> TunError {
         }
         let now_ms = worker.shared.now_ms();
         // Whatever was read is sent before the turn ends, or it would be lost.
-        let mut turns = 0;
-        loop {
+        let mut spent = true;
+        for turn in 1..=BUDGET {
             to_clients(worker, queue, now_ms, &mut buffer);
-            turns += 1;
-            if turns == BUDGET {
+            if turn == BUDGET {
                 break;
             }
             match queue.try_recv_super(&mut buffer) {
                 Ok(true) => {}
-                Ok(false) => break,
+                Ok(false) => {
+                    spent = false;
+                    break;
+                }
                 Err(error) => return error,
             }
         }
         worker.flush();
-        tokio::task::yield_now().await;
+        if spent {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -85,6 +89,7 @@ fn to_clients(worker: &Worker, queue: &AsyncTunQueue, now_ms: u64, buffer: &mut 
         Err(_) => return,
     };
     let mut segments = buffer.segments();
+    worker.moderation.handled(segments.remaining() as u64);
     while let Some(segment) = segments.next() {
         worker.to_link(&out, &[segment.header, segment.payload]);
     }

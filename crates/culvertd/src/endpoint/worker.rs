@@ -15,6 +15,7 @@ use culvert_wire::{FirstByte, LinkAddr};
 use tokio::sync::{mpsc, watch};
 
 use super::links::LinkCache;
+use super::moderation::Moderation;
 use super::shared::{Shared, count};
 use super::tcp;
 use super::tun::{self, NumberedQueue};
@@ -48,6 +49,8 @@ pub(crate) struct Worker {
     /// Where copies of control packets are made for the control thread.
     arena: RefCell<BytesMut>,
     tun: RefCell<Option<Rc<AsyncTunQueue>>>,
+    /// Told of every packet; decides whether the worker rests before it waits.
+    pub(crate) moderation: Arc<Moderation>,
 }
 
 /// What became of a packet from outside.
@@ -71,12 +74,16 @@ struct Sending {
 
 /// Runs a worker until it is told to stop. Whether it could start goes to `ready`.
 pub(crate) fn run(parts: WorkerParts) {
+    Moderation::prepare_thread();
+    let moderation = Arc::new(Moderation::new());
+    let resting = Arc::clone(&moderation);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .on_thread_park(move || resting.rest())
         .build()
         .context("Failed to start a worker's runtime");
     match runtime {
-        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, serve(parts)),
+        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, serve(parts, moderation)),
         // The receiver waits for it.
         Err(error) => drop(parts.ready.send(Err(error))),
     }
@@ -100,7 +107,7 @@ fn register(
     Ok((sockets, listeners))
 }
 
-async fn serve(parts: WorkerParts) {
+async fn serve(parts: WorkerParts, moderation: Arc<Moderation>) {
     let WorkerParts {
         shared,
         udp,
@@ -124,6 +131,7 @@ async fn serve(parts: WorkerParts) {
         }),
         arena: RefCell::new(BytesMut::new()),
         tun: RefCell::new(None),
+        moderation,
     });
     // The receiver is gone only when the start failed elsewhere, and then `stop` ends this worker.
     drop(ready.send(Ok(sockets)));
@@ -153,15 +161,19 @@ async fn receive_datagrams(worker: Rc<Worker>, index: usize) {
             continue;
         }
         // Whatever was received is handled before the turn ends, or it would be lost.
-        let mut turns = 0;
-        loop {
+        for turn in 1..=BUDGET {
             worker.handle_datagrams(&mut batch, &mut join, number);
-            turns += 1;
-            if turns == BUDGET || socket.try_recv(&mut batch).is_err() {
+            // A socket that was emptied isn't asked again at once: what its peers sent meanwhile would come in small change.
+            // The next wait, and the rest before it, let more gather.
+            if batch.drained() {
+                break;
+            }
+            if turn == BUDGET {
+                tokio::task::yield_now().await;
+            } else if socket.try_recv(&mut batch).is_err() {
                 break;
             }
         }
-        tokio::task::yield_now().await;
     }
 }
 
@@ -169,6 +181,7 @@ impl Worker {
     fn handle_datagrams(&self, batch: &mut RecvBatch, join: &mut JoinBatch, socket: u16) {
         let now_ms = self.shared.now_ms();
         let mut joiner = join.start();
+        let datagrams = batch.len() as u64;
         let mut packets = 0;
         for (meta, datagram) in batch.datagrams_mut() {
             if let Disposition::Tun(ip) =
@@ -178,6 +191,7 @@ impl Worker {
                 packets += 1;
             }
         }
+        self.moderation.handled(datagrams);
         tun::write(self, joiner, packets);
         self.flush();
     }
