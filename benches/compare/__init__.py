@@ -1,0 +1,1 @@
+"""Compares Culvert with stock OpenVPN on the same machine and the same work; `scripts/bench` is the way in."""
