@@ -21,6 +21,8 @@ from .servers import Side
 from .table import comparison_table, detail_table
 
 ROOT = Path(__file__).resolve().parents[2]
+# Load average of one minute above which a machine isn't quiet.
+QUIET_LOAD = 0.5
 
 
 def main() -> int:
@@ -98,6 +100,8 @@ def run(options: argparse.Namespace) -> int:
     sides = chosen_sides(options, openvpn)
     about = machine.describe(openvpn, options.culvertd if options.only != "stock" else None)
     print("\n".join(f"{title}: {value}" for title, value in about.items()), flush=True)
+    if os.getloadavg()[0] > QUIET_LOAD:
+        print("warning: this machine is busy with something else, and the figures will show it", file=sys.stderr)
 
     runs: list[Run] = []
     failed: list[str] = []

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -95,10 +98,11 @@ class Lab:
             _ip("-n", place, "link", "set", name, "up")
 
     def _remove(self) -> None:
-        while self._processes:
-            self._processes.pop().stop()
-        own = f"{PREFIX}-{os.getpid()}-"
-        _delete([name for name in _namespaces() if name.startswith(own)])
+        with _undisturbed():
+            while self._processes:
+                self._processes.pop().stop()
+            own = f"{PREFIX}-{os.getpid()}-"
+            _delete([name for name in _namespaces() if name.startswith(own)])
 
 
 def check_exists(namespace: str) -> None:
@@ -124,9 +128,24 @@ def _namespaces() -> list[str]:
 
 
 def _delete(names: list[str]) -> None:
+    """Deletes namespaces and ends what still runs in them; one that fails doesn't keep the others."""
     for name in names:
-        # Whatever fails here must not keep the others from being deleted.
+        inside = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False)
+        for pid in inside.stdout.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
         subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignores a second Ctrl-C or `kill`: cleaning up takes seconds, and half of it is none."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _ip(*arguments: str) -> None:

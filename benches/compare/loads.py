@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 
@@ -49,7 +50,8 @@ def parse_iperf(output: str) -> Transfer:
         end = json.loads(output)["end"]
         received = end["sum_received"]
         percent = end["cpu_utilization_percent"]
-        sent, arrived = ("remote", "host") if not received["sender"] else ("host", "remote")
+        # "host" is the client, which wrote this; "sender" says whether it sent.
+        sent, arrived = ("host", "remote") if received["sender"] else ("remote", "host")
         payload = int(received["bytes"])
         seconds = float(received["seconds"])
         sender, receiver = (percent[f"{place}_total"] / 100 * seconds for place in (sent, arrived))
@@ -69,8 +71,7 @@ class Latency:
 
     def percentile(self, share: float) -> float:
         """The time that `share` of the answers stayed within (nearest rank)."""
-        rank = max(0, -(-int(share * 1000) * len(self.times) // 1000) - 1)
-        return sorted(self.times)[rank]
+        return sorted(self.times)[math.ceil(share * len(self.times)) - 1]
 
     @property
     def lost(self) -> int:

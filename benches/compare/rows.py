@@ -87,6 +87,7 @@ def transfer_figures(spent: Spent, server: str, moved: Transfer, load: Figures) 
     """Brings what a transfer cost to seconds per GiB of payload; `busiest_load` is a share of one core."""
     gib = moved.payload_bytes / GIB
     machine = spent.machine
+    busy = machine.user + machine.system + machine.irq
     return {
         "server_cpu": spent.processes[server] / gib,
         "server_core": spent.processes[server] / spent.seconds,
@@ -97,6 +98,7 @@ def transfer_figures(spent: Spent, server: str, moved: Transfer, load: Figures) 
         "machine_idle": machine.idle / gib,
         "machine_steal": machine.steal / gib,
         **{name: seconds / gib for name, seconds in load.items()},
+        "machine_rest": (busy - spent.processes[server] - sum(load.values())) / gib,
         "busiest_load": max(load.values()) / spent.seconds,
     }
 

@@ -19,6 +19,7 @@ DETAILS = (
     ("load_client", "client"),
     ("load_sender", "sender"),
     ("load_receiver", "receiver"),
+    ("machine_rest", "rest"),
     ("busiest_load", "busiest load, cores"),
     ("lost_percent", "pings lost, %"),
 )
