@@ -44,7 +44,6 @@ def _group(comparison: Comparison, top: int) -> str:
     stock, culvert, figure = comparison.stock, comparison.culvert, comparison.figure
     # The longest thing drawn must still fit.
     scale = SPAN / max(stock.most, culvert.most, stock.median)
-    target = LEFT + stock.median / figure.target * scale
     parts = [
         _text(16, top + 16, comparison.row.name),
         _text(16, top + 34, f"{figure.title}, {figure.unit}", "small"),
@@ -57,9 +56,9 @@ def _group(comparison: Comparison, top: int) -> str:
             f'y1="{middle}" y2="{middle}"/>',
             _text(LEFT + max(spread.median, spread.most) * scale + 8, y + 14, f"{side} {number(spread.median)}"),
         ]
-    parts.append(
-        f'<line class="target" x1="{target:.1f}" x2="{target:.1f}" y1="{top + BAR + 2}" y2="{top + 2 * BAR + 6}"/>'
-    )
+    if figure.target:
+        x = f"{LEFT + stock.median / figure.target * scale:.1f}"
+        parts.append(f'<line class="target" x1="{x}" x2="{x}" y1="{top + BAR + 2}" y2="{top + 2 * BAR + 6}"/>')
     return "\n".join(parts)
 
 

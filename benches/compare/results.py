@@ -44,7 +44,7 @@ class Comparison:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is reached by the median ratio; unknown when only one side ran."""
+        """Whether the target is reached by the median ratio; unknown without a target or when only one side ran."""
         return self.figure.met(self.ratio.median) if self.ratio else None
 
     def as_json(self) -> dict[str, object]:

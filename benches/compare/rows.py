@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from .clients import connect_stock
 from .cpu import Spent, Window
+from .errors import BenchError
+from .generator import connect_tunnel
 from .lab import Lab
 from .loads import Transfer, iperf, iperf_command, iperf_server, ping
 from .process import Process
@@ -24,21 +26,25 @@ Figures = dict[str, float]
 class Figure:
     """Something a row compares, less being better.
 
-    `target` says how many times as much stock must need; where it is 1, stock must need more.
+    `target` says how many times as much stock must need; where it is 1, stock must need more; None sets no target.
     """
 
     key: str
     title: str
     unit: str
-    target: int
+    target: int | None
 
     @property
     def target_text(self) -> str:
         """The ratio wanted, as the table shows it."""
+        if self.target is None:
+            return "-"
         return f">= {self.target}" if self.target > 1 else "> 1"
 
-    def met(self, ratio: float) -> bool:
-        """Whether stock's figure divided by Culvert's reaches the target."""
+    def met(self, ratio: float) -> bool | None:
+        """Whether stock's figure divided by Culvert's reaches the target, if there is one."""
+        if self.target is None:
+            return None
         return ratio >= self.target if self.target > 1 else ratio > 1
 
 
@@ -49,6 +55,7 @@ class Bench:
     lab: Lab
     server: Process
     openvpn: str
+    generator: str | None
     seconds: float
 
 
@@ -62,13 +69,29 @@ class Row:
     clients: int
     figures: tuple[Figure, ...]
     measure: Callable[[Bench], Figures]
+    needs_generator: bool = False
 
 
-def transfer(transport: str, direction: str) -> Callable[[Bench], Figures]:
-    """One TCP flow of one stock client; what it costs the server per GiB that arrived."""
+Connect = Callable[[Bench, str], Process]
+
+
+def stock_client(bench: Bench, transport: str) -> Process:
+    """Connects the stock client."""
+    return connect_stock(bench.lab, 0, transport, bench.openvpn)
+
+
+def batching_client(bench: Bench, transport: str) -> Process:
+    """Connects the load generator."""
+    if not bench.generator:
+        raise BenchError("this row needs culvert-bench: run scripts/bench, which builds it, or use --culvert-bench")
+    return connect_tunnel(bench.lab, 0, transport, bench.generator)
+
+
+def transfer(connect: Connect, transport: str, direction: str) -> Callable[[Bench], Figures]:
+    """One TCP flow of one client; what it costs the server per GiB that arrived."""
 
     def measure(bench: Bench) -> Figures:
-        client = connect_stock(bench.lab, 0, transport, bench.openvpn)
+        client = connect(bench, transport)
         iperf_server(bench.lab)
         window = Window([bench.server, client])
         moved = iperf(bench.lab, 0, direction, bench.seconds)
@@ -134,7 +157,7 @@ def start_bulk(bench: Bench) -> Process:
     return bulk
 
 
-def _server_cpu(times: int) -> tuple[Figure, ...]:
+def _server_cpu(times: int | None) -> tuple[Figure, ...]:
     return (Figure("server_cpu", "server CPU", "s/GiB", times),)
 
 
@@ -143,11 +166,28 @@ _ROUND_TRIPS = (
     Figure("p99", "round trip p99", "ms", 1),
 )
 
+
+def _transfers(name: str, transport: str, client: str, connect: Connect, up: int | None, down: int | None) -> list[Row]:
+    """The two directions of a transfer, with their targets."""
+    return [
+        Row(
+            f"{name}-{direction}",
+            f"{transport.upper()}, {client}, one TCP flow {way} the host",
+            transport,
+            1,
+            _server_cpu(target),
+            transfer(connect, transport, direction),
+            needs_generator=connect is batching_client,
+        )
+        for direction, way, target in (("up", "to", up), ("down", "from", down))
+    ]
+
+
 ROWS = (
-    Row("udp-stock-up", "UDP, stock client, one TCP flow to the host", "udp", 1, _server_cpu(5), transfer("udp", "up")),
-    Row("udp-stock-down", "UDP, stock client, one TCP flow from the host", "udp", 1, _server_cpu(8), transfer("udp", "down")),
-    Row("tcp-stock-up", "TCP, stock client, one TCP flow to the host", "tcp", 1, _server_cpu(10), transfer("tcp", "up")),
-    Row("tcp-stock-down", "TCP, stock client, one TCP flow from the host", "tcp", 1, _server_cpu(10), transfer("tcp", "down")),
+    *_transfers("udp-stock", "udp", "stock client", stock_client, 5, 8),
+    *_transfers("tcp-stock", "tcp", "stock client", stock_client, 10, 10),
+    *_transfers("udp-gso", "udp", "batching client", batching_client, 14, 12),
+    *_transfers("tcp", "tcp", "batching client", batching_client, None, None),
     Row("latency-idle", "UDP, stock client, pings and nothing else", "udp", 1, _ROUND_TRIPS, latency(False)),
     Row("latency-loaded", "UDP, stock client, pings while another downloads", "udp", 2, _ROUND_TRIPS, latency(True)),
-)  # fmt: skip
+)

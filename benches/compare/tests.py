@@ -87,6 +87,11 @@ class Calculating(unittest.TestCase):
         self.assertFalse(UP.figures[0].met(4.99))
 
 
+    def test_without_a_target_nothing_is_met_or_missed(self) -> None:
+        figure = next(row for row in ROWS if row.name == "tcp-up").figures[0]
+        self.assertIsNone(figure.met(100.0))
+
+
 class Showing(unittest.TestCase):
     def test_one_side_alone_has_no_ratio(self) -> None:
         comparisons = compare([UP], [Run(UP.name, "culvert", 1, {"server_cpu": 1.5})])
