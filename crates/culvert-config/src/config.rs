@@ -2,9 +2,11 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::endpoint::EndpointConfig;
 use crate::error::{ConfigError, Problem, Report};
+use crate::packets::{NamedCpu, Offload, online_cpus};
 use crate::read::read;
 
 /// Where the configuration is unless told otherwise.
@@ -25,6 +27,13 @@ pub struct Config {
     pub run_dir: PathBuf,
     /// Worker threads; `None` is one for each core.
     pub workers: Option<NonZeroUsize>,
+    /// The CPUs the worker threads are pinned to, in turn; empty when they are not pinned.
+    pub worker_cpus: Vec<u16>,
+    /// The longest moment a busy worker rests for packets to gather; zero when it never does. At most
+    /// [`MAX_MODERATION`](crate::MAX_MODERATION).
+    pub moderation: Duration,
+    /// What is left to the kernel.
+    pub offload: Offload,
     /// What is logged and how.
     pub log: Log,
     /// The administration socket.
@@ -34,6 +43,7 @@ pub struct Config {
     /// What is possible but hardly meant.
     pub warnings: Vec<Problem>,
     pub(crate) files: Vec<NamedFile>,
+    pub(crate) cpus: Vec<NamedCpu>,
 }
 
 /// What is logged and how.
@@ -101,8 +111,8 @@ impl FileKind {
 }
 
 impl Config {
-    /// Reads and checks a configuration file. Paths in it are relative to its folder. The files it names are
-    /// not looked at: [`Config::check_files`] does that.
+    /// Reads and checks a configuration file. Paths in it are relative to its folder. The files and
+    /// CPUs it names are not looked at: [`Config::check_files`] does that.
     ///
     /// # Errors
     /// [`ConfigError::Unreadable`], or [`ConfigError::Invalid`] with every problem of the file.
@@ -135,12 +145,20 @@ impl Config {
     }
 
     /// Looks for every file the configuration names. A key that everybody on the machine may read becomes a
-    /// warning, a missing file an error; contents are judged by whoever uses them.
+    /// warning, a missing file an error; contents are judged by whoever uses them. Looks for the CPUs it names
+    /// as well.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`] with every file that is missing or cannot be opened.
+    /// [`ConfigError::Invalid`] with every file that is missing or cannot be opened, and every CPU this machine
+    /// does not have.
     pub fn check_files(&self) -> Result<Vec<Problem>, ConfigError> {
-        let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+        let mut warnings = Vec::new();
+        // Where the kernel does not tell, pinning will.
+        let online = online_cpus().filter(|_| !self.cpus.is_empty());
+        let absent = online
+            .iter()
+            .flat_map(|online| self.cpus.iter().filter_map(|named| named.check(online)));
+        let mut problems: Vec<Problem> = absent.collect();
         for file in &self.files {
             let problem = |message, cure: &str| Problem {
                 line: file.line,

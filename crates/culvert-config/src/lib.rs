@@ -12,6 +12,7 @@
 mod config;
 mod endpoint;
 mod error;
+mod packets;
 mod push;
 mod read;
 
@@ -24,3 +25,4 @@ pub use endpoint::{
     VerifyX509Name,
 };
 pub use error::{ConfigError, FieldProblem, Problem, Report};
+pub use packets::{DEFAULT_MODERATION, MAX_MODERATION, Offload};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use culvert_config::{Config, ControlChannel, DataCipher, Digest, Mssfix};
+use culvert_config::{Config, ControlChannel, DEFAULT_MODERATION, DataCipher, Digest, Mssfix, Offload};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config")
@@ -35,6 +35,7 @@ fn the_reference_names_every_key() {
     let places = [
         "zzzzzzzzzzzz = 1",
         "[log]\nzzzzzzzzzzzz = 1",
+        "[offload]\nzzzzzzzzzzzz = 1",
         "[admin]\nzzzzzzzzzzzz = 1",
         "[[endpoint]]\nzzzzzzzzzzzz = 1",
         "[[endpoint]]\nauthentication = { zzzzzzzzzzzz = 1 }",
@@ -77,6 +78,9 @@ fn settings_arrive_where_they_belong() {
     let config = load("reference.toml");
     let endpoint = &config.endpoints[0];
     assert_eq!(config.workers.unwrap().get(), 4);
+    assert_eq!(config.worker_cpus, [0]);
+    assert_eq!(config.moderation, DEFAULT_MODERATION);
+    assert_eq!(config.offload, Offload::default());
     assert_eq!(endpoint.server_v4().to_string(), "10.8.0.1");
     assert_eq!(endpoint.server_v6().unwrap().to_string(), "fd00:8::1");
     assert!(endpoint.server_certificate.is_absolute());
@@ -135,6 +139,18 @@ fn files_that_are_not_there_are_reported_where_they_are_named() {
     assert_eq!(report.lines().count(), 3, "{report}");
     assert!(
         report.contains("certificate.toml:10:22: cannot open the server certificate"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_cpu_the_machine_does_not_have_is_reported_where_it_is_named() {
+    let text = "workers = 2\nworker_cpus = [0, 1023]\n";
+    let config = Config::from_str(text, "/etc/culvert/culvert.toml").unwrap();
+    let report = config.check_files().unwrap_err().to_string();
+    assert_eq!(report.lines().count(), 1, "{report}");
+    assert!(
+        report.starts_with("/etc/culvert/culvert.toml:2:19: this machine has no CPU 1023"),
         "{report}"
     );
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use culvert_config::{Authentication, Config, ConfigError, EndpointSpec, Mssfix, TransportProtocols};
+use culvert_config::{
+    Authentication, Config, ConfigError, EndpointSpec, Mssfix, Offload, TransportProtocols,
+};
 
 /// A sound endpoint; `more` is added after its first line, `tables` at its end.
 fn endpoint(more: &str, tables: &str) -> String {
@@ -49,6 +51,64 @@ fn a_sound_endpoint_has_the_documented_defaults() {
     assert_eq!(endpoint.auth_token, None);
     assert_eq!(endpoint.effective_max_clients(), 253);
     assert!(!endpoint.split_tunnel && endpoint.duplicate_cn);
+}
+
+#[test]
+fn what_concerns_the_packet_threads_is_read_or_refused_at_its_place() {
+    let read = |text: &str| Config::from_str(text, "culvert.toml").unwrap();
+    let default = read("");
+    assert_eq!(default.worker_cpus, []);
+    assert_eq!(default.moderation, Duration::from_micros(200));
+    assert_eq!(default.offload, Offload::default());
+    for (value, micros) in [
+        ("\"50us\"", 50),
+        ("\"1ms\"", 1000),
+        ("0", 0),
+        ("\"0us\"", 0),
+        ("\"off\"", 0),
+        ("false", 0),
+    ] {
+        let read = read(&format!("moderation = {value}"));
+        assert_eq!(read.moderation, Duration::from_micros(micros), "{value}");
+    }
+    let offload = read("[offload]\ntun_udp = false\nudp_gso = false\n").offload;
+    let expected = Offload {
+        tun_udp: false,
+        udp_gso: false,
+        ..Offload::default()
+    };
+    assert_eq!(offload, expected);
+    assert_eq!(read("worker_cpus = [3, 0, 3]").worker_cpus, [3, 0, 3]);
+    for (line, words) in [
+        ("moderation = \"1001us\"", "too long to rest"),
+        ("moderation = \"2ms\"", "at most \"1ms\""),
+        ("moderation = 1", "not so short a duration"),
+        ("moderation = true", "not so short a duration"),
+        ("moderation = \"+5us\"", "not so short a duration"),
+        ("moderation = \"us\"", "not so short a duration"),
+        (
+            "moderation = \"99999999999999999999ms\"",
+            "not so short a duration",
+        ),
+        (
+            "moderation = \"18446744073709551615ms\"",
+            "not so short a duration",
+        ),
+        ("worker_cpus = []", "names no CPU"),
+        ("worker_cpus = 1", "is not a list"),
+        ("worker_cpus = [1024]", "choose between 0 and 1023"),
+        ("worker_cpus = [-1]", "choose between 0 and 1023"),
+        ("offload = { tun = 1 }", "true or false, not a number"),
+        ("offload = { gro = true }", "unknown"),
+        ("offload = false", "not a table"),
+    ] {
+        let report = report(line);
+        assert!(
+            report.starts_with("/etc/culvert/culvert.toml:1:") && report.contains(words),
+            "{line}\n{report}"
+        );
+        assert_eq!(report.lines().count(), 1, "{line}\n{report}");
+    }
 }
 
 #[test]

@@ -37,12 +37,16 @@ pub struct TunOptions {
     pub v6: Option<(Ipv6Addr, u8)>,
     /// Exchange super-packets with the kernel where it can; see [`crate::SuperBuf`].
     pub offload: bool,
+    /// Super-packets of UDP, too.
+    pub offload_udp: bool,
+    /// Write packets joined; see [`crate::JoinBatch`].
+    pub join: bool,
     /// Packets that wait for a queue to be read before the kernel drops.
     pub tx_queue_len: u32,
 }
 
 impl TunOptions {
-    /// One queue, MTU 1500, no address, offload on, 1000 waiting packets.
+    /// One queue, MTU 1500, no address, all offload on, 1000 waiting packets.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -51,6 +55,8 @@ impl TunOptions {
             v4: None,
             v6: None,
             offload: true,
+            offload_udp: true,
+            join: true,
             tx_queue_len: 1000,
         }
     }
@@ -111,9 +117,9 @@ impl TunDevice {
         options.check()?;
         let netlink = Netlink::open().map_err(|error| setup(options, error))?;
         clear_name(&netlink, options).await?;
-        let (fds, offload) = open_queues(&options.name, options.queues, options.offload)?;
+        let (fds, offload) = open_queues(options)?;
         let name: Arc<str> = options.name.as_str().into();
-        let join = Arc::new(AtomicBool::new(offload != Offload::Off));
+        let join = Arc::new(AtomicBool::new(options.join && offload != Offload::Off));
         let queues = fds
             .into_iter()
             .map(|fd| TunQueue::new(fd, &name, options.mtu, offload, &join))

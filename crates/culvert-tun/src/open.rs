@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
-use crate::error::TunError;
+use crate::{device::TunOptions, error::TunError};
 
 /// Bytes of the virtio header in front of each packet (`struct virtio_net_hdr`).
 static VNET_HEADER_LEN: libc::c_int = crate::offload::vnet::HEADER_LEN as libc::c_int;
@@ -22,15 +22,12 @@ pub(crate) enum Offload {
     TcpUdp,
 }
 
-/// Opens `count` queues of a new device `name`, with the largest offload the kernel accepts if `offload`.
-pub(crate) fn open_queues(
-    name: &str,
-    count: usize,
-    offload: bool,
-) -> Result<(Vec<OwnedFd>, Offload), TunError> {
-    if offload {
+/// Opens the queues of a new device, with the largest offload that is wanted and the kernel accepts.
+pub(crate) fn open_queues(options: &TunOptions) -> Result<(Vec<OwnedFd>, Offload), TunError> {
+    let (name, count) = (options.name.as_str(), options.queues);
+    if options.offload {
         let queues = attach_all(name, count, libc::IFF_VNET_HDR)?;
-        match negotiate(&queues) {
+        match negotiate(&queues, options.offload_udp) {
             Ok(offload) => return Ok((queues, offload)),
             Err(error) => {
                 // Closing the queues removes the device; it is created again without the header.
@@ -143,8 +140,8 @@ fn attach_error(name: &str, exists: bool) -> TunError {
     }
 }
 
-/// Asks for super-packets on all queues: with UDP, then without. Acceptance is the proof; versions are none.
-fn negotiate(queues: &[OwnedFd]) -> io::Result<Offload> {
+/// Asks for super-packets on all queues: with UDP if wanted, then without. Acceptance is the proof; versions are none.
+fn negotiate(queues: &[OwnedFd], with_udp: bool) -> io::Result<Offload> {
     let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
     let udp = libc::TUN_F_USO4 | libc::TUN_F_USO6;
     let set_all = |features| queues.iter().try_for_each(|queue| set_offload(queue, features));
@@ -161,10 +158,10 @@ fn negotiate(queues: &[OwnedFd]) -> io::Result<Offload> {
             return Err(io::Error::last_os_error());
         }
     }
-    match set_all(tcp | udp) {
-        Ok(()) => Ok(Offload::TcpUdp),
-        Err(_) => set_all(tcp).map(|()| Offload::Tcp),
+    if with_udp && set_all(tcp | udp).is_ok() {
+        return Ok(Offload::TcpUdp);
     }
+    set_all(tcp).map(|()| Offload::Tcp)
 }
 
 fn set_offload(queue: &OwnedFd, features: libc::c_uint) -> io::Result<()> {

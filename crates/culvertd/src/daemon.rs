@@ -112,6 +112,8 @@ fn place(config: &Config, fatal: mpsc::Sender<Error>) -> Place {
             clock: TlsClock::new(clock::now().unix),
         },
         workers: config.workers.map_or(cores, usize::from),
+        worker_cpus: config.worker_cpus.clone(),
+        offload: config.offload,
         run_dir: config.run_dir.clone(),
         fatal,
     }

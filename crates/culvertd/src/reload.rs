@@ -163,6 +163,9 @@ fn fixed<'c>(basis: &'c Config, config: &'c Config) -> impl Iterator<Item = Stri
         ("state_dir", basis.state_dir != config.state_dir),
         ("run_dir", basis.run_dir != config.run_dir),
         ("workers", basis.workers != config.workers),
+        ("worker_cpus", basis.worker_cpus != config.worker_cpus),
+        ("moderation", basis.moderation != config.moderation),
+        ("[offload]", basis.offload != config.offload),
         ("[log]", basis.log != config.log),
         ("[admin]", basis.admin_socket != config.admin_socket),
     ]
@@ -180,10 +183,16 @@ mod tests {
         let read = |text: &str| Config::from_str(text, "/etc/culvert/culvert.toml").unwrap();
         let before = read("workers = 2\n");
         assert_eq!(fixed(&before, &before.clone()).count(), 0);
-        let after = read("workers = 3\n[log]\nlevel = \"debug\"\n");
+        let after = read(
+            "workers = 3\nworker_cpus = [0]\nmoderation = \"off\"\n[offload]\ntun = false\n[log]\nlevel = \"debug\"\n",
+        );
         let named: Vec<String> = fixed(&before, &after).collect();
-        assert_eq!(named.len(), 2, "{named:?}");
-        assert!(named[0].starts_with("workers has changed"), "{named:?}");
-        assert!(named[1].starts_with("[log] has changed"), "{named:?}");
+        for (what, message) in ["workers", "worker_cpus", "moderation", "[offload]", "[log]"]
+            .iter()
+            .zip(&named)
+        {
+            assert!(message.starts_with(&format!("{what} has changed")), "{named:?}");
+        }
+        assert_eq!(named.len(), 5, "{named:?}");
     }
 }

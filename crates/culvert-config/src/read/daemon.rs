@@ -10,10 +10,14 @@ use toml::de::DeTable;
 use super::document::Document;
 use super::endpoint::read_endpoint;
 use super::table::Table;
-use super::values::{choice, number, path, word};
+use super::values::{boolean, choice, moderation, number, path, word};
 use crate::config::{Config, Log, LogFormat};
 use crate::endpoint::{EndpointConfig, overlap};
 use crate::error::{ConfigError, Fault, Report};
+use crate::packets::{DEFAULT_MODERATION, Offload};
+
+/// The largest CPU number a thread can be pinned to with the C library's set of CPUs.
+const MAX_CPU: i64 = 1023;
 
 /// Reads and checks a whole configuration. `file` names it in messages; relative paths start at `folder`.
 pub(crate) fn read(text: &str, file: &Path, folder: &Path) -> Result<Config, ConfigError> {
@@ -32,14 +36,15 @@ pub(crate) fn read(text: &str, file: &Path, folder: &Path) -> Result<Config, Con
     } else {
         None
     };
-    let (problems, warnings, files) = document.finish();
+    let found = document.finish();
     match config {
-        Some(config) if problems.is_empty() => Ok(Config {
-            warnings,
-            files,
+        Some(config) if found.problems.is_empty() => Ok(Config {
+            warnings: found.warnings,
+            files: found.files,
+            cpus: found.cpus,
             ..config
         }),
-        _ => Err(ConfigError::Invalid(Report::new(file, problems))),
+        _ => Err(ConfigError::Invalid(Report::new(file, found.problems))),
     }
 }
 
@@ -52,6 +57,9 @@ fn read_root<'d>(document: &'d Document<'d>, root: &'d DeTable<'_>, file: &Path)
     let state_dir = folder("state_dir", "/var/lib/culvert");
     let run_dir = folder("run_dir", "/run/culvert");
     let workers = table.read("workers", |value| number::<u16>(value, 1, 1024));
+    let worker_cpus = read_worker_cpus(document, &table);
+    let moderation = table.read("moderation", moderation);
+    let offload = table.table("offload").map(read_offload).unwrap_or_default();
     let log = table.table("log").map(read_log).unwrap_or_default();
     let admin_socket = table.table("admin").and_then(|admin| {
         let socket = admin.read("socket", |value| {
@@ -68,11 +76,43 @@ fn read_root<'d>(document: &'d Document<'d>, root: &'d DeTable<'_>, file: &Path)
         state_dir,
         run_dir,
         workers: workers.and_then(|workers| NonZeroUsize::new(workers.into())),
+        worker_cpus,
+        moderation: moderation.unwrap_or(DEFAULT_MODERATION),
+        offload,
         log,
         endpoints,
         warnings: Vec::new(),
         files: Vec::new(),
+        cpus: Vec::new(),
     })
+}
+
+/// The CPUs the workers are pinned to. Whether the machine has them is looked at later.
+fn read_worker_cpus(document: &Document<'_>, table: &Table<'_, '_>) -> Vec<u16> {
+    if table.length("worker_cpus") == Some(0) {
+        let cure = "name CPUs as in [0, 1], or leave the key out";
+        table.refuse_key("worker_cpus", Fault::new("worker_cpus names no CPU", cure));
+    }
+    let read = table.list("worker_cpus", |value| {
+        let cpu = number::<u16>(value, 0, MAX_CPU)?;
+        document.cpu(cpu, &value.span);
+        Ok(cpu)
+    });
+    read.unwrap_or_default()
+}
+
+fn read_offload(table: Table<'_, '_>) -> Offload {
+    let default = Offload::default();
+    let switch = |key, default| table.read(key, boolean).unwrap_or(default);
+    let offload = Offload {
+        udp_gro: switch("udp_gro", default.udp_gro),
+        udp_gso: switch("udp_gso", default.udp_gso),
+        tun: switch("tun", default.tun),
+        tun_udp: switch("tun_udp", default.tun_udp),
+        tun_join: switch("tun_join", default.tun_join),
+    };
+    table.finish();
+    offload
 }
 
 fn read_log(table: Table<'_, '_>) -> Log {

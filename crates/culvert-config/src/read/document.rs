@@ -7,9 +7,18 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{FileKind, NamedFile};
 use crate::error::{Fault, FieldProblem, Problem};
+use crate::packets::NamedCpu;
 
 /// Bytes of the document.
 pub(crate) type Span = Range<usize>;
+
+/// What was found while a document was read, apart from its settings.
+pub(crate) struct Findings {
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) warnings: Vec<Problem>,
+    pub(crate) files: Vec<NamedFile>,
+    pub(crate) cpus: Vec<NamedCpu>,
+}
 
 /// Collects problems while a document is read.
 pub(crate) struct Document<'t> {
@@ -20,6 +29,7 @@ pub(crate) struct Document<'t> {
     /// Where each value that was read stands, by path as in `endpoint[0].routes[2].destination_cidr`.
     spans: RefCell<HashMap<String, Span>>,
     files: RefCell<Vec<NamedFile>>,
+    cpus: RefCell<Vec<NamedCpu>>,
 }
 
 impl<'t> Document<'t> {
@@ -32,6 +42,7 @@ impl<'t> Document<'t> {
             warnings: RefCell::default(),
             spans: RefCell::default(),
             files: RefCell::default(),
+            cpus: RefCell::default(),
         }
     }
 
@@ -101,6 +112,12 @@ impl<'t> Document<'t> {
         path
     }
 
+    /// Remembers a CPU for the check of what the machine has.
+    pub(crate) fn cpu(&self, cpu: u16, span: &Span) {
+        let (line, column) = self.position(span.start);
+        self.cpus.borrow_mut().push(NamedCpu { cpu, line, column });
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -109,13 +126,14 @@ impl<'t> Document<'t> {
         self.problems.borrow().is_empty()
     }
 
-    /// Problems, warnings and files named.
-    pub(crate) fn finish(self) -> (Vec<Problem>, Vec<Problem>, Vec<NamedFile>) {
-        (
-            self.problems.into_inner(),
-            self.warnings.into_inner(),
-            self.files.into_inner(),
-        )
+    /// What was found while reading.
+    pub(crate) fn finish(self) -> Findings {
+        Findings {
+            problems: self.problems.into_inner(),
+            warnings: self.warnings.into_inner(),
+            files: self.files.into_inner(),
+            cpus: self.cpus.into_inner(),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use super::table::Value;
 use crate::endpoint::Mssfix;
 use crate::error::Fault;
+use crate::packets::MAX_MODERATION;
 
 type Parsed<T> = Result<T, Fault>;
 
@@ -190,6 +191,34 @@ fn units(text: &str) -> Option<Duration> {
         rest = after.get(unit.len_utf8()..)?.trim_start();
     }
     Some(Duration::from_secs(seconds))
+}
+
+/// How long a busy worker may rest: `"200us"` or `"1ms"`, or zero for `"off"`, `false` and 0.
+///
+/// Not a [`duration`]: those are told to clients in whole seconds, so parts of one must not be read there.
+pub(crate) fn moderation(value: &Value<'_, '_>) -> Parsed<Duration> {
+    let cure = "write it as in \"200us\", at most \"1ms\", or \"off\"";
+    let parts = |text: &str| {
+        let (number, scale) = match text.strip_suffix("us") {
+            Some(number) => (number, 1),
+            None => (text.strip_suffix("ms")?, 1000),
+        };
+        let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        let number = number.parse::<u64>().ok().filter(|_| digits)?;
+        number.checked_mul(scale).map(Duration::from_micros)
+    };
+    let rest = match value.value {
+        DeValue::Boolean(false) => Some(Duration::ZERO),
+        DeValue::Integer(_) => (whole(value.value) == Some(0)).then_some(Duration::ZERO),
+        DeValue::String(text) if text == "off" || text == "0" => Some(Duration::ZERO),
+        DeValue::String(text) => parts(text),
+        _ => None,
+    };
+    match rest {
+        None => Err(Fault::new("this is not so short a duration", cure)),
+        Some(rest) if rest > MAX_MODERATION => Err(Fault::new("this is too long to rest", cure)),
+        Some(rest) => Ok(rest),
+    }
 }
 
 /// OpenVPN's `mssfix`: false, a number, or a number and `mtu` or `fixed`.

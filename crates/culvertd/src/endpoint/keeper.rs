@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use culvert_config::EndpointConfig;
+use culvert_config::{EndpointConfig, Offload};
 use culvert_tun::nat::{self, Masquerade, Nat};
 use culvert_tun::{TunDevice, TunOptions, forwarding};
 use ipnetwork::IpNetwork;
@@ -25,6 +25,7 @@ pub(crate) enum Order {
 /// The device and its rules, and the channels to the workers that read its queues.
 pub(crate) struct DeviceKeeper {
     config: EndpointConfig,
+    offload: Offload,
     generation: u64,
     queues: Vec<mpsc::Sender<NumberedQueue>>,
     device: Option<TunDevice>,
@@ -38,10 +39,12 @@ impl DeviceKeeper {
     /// Fails when the device or the rules can't be made; nothing is left behind then.
     pub(crate) async fn create(
         config: &EndpointConfig,
+        offload: Offload,
         queues: Vec<mpsc::Sender<NumberedQueue>>,
     ) -> Result<Self> {
         let mut keeper = Self {
             config: config.clone(),
+            offload,
             generation: 0,
             queues,
             device: None,
@@ -66,6 +69,9 @@ impl DeviceKeeper {
             v6: config
                 .server_v6()
                 .zip(config.client_ipv6_cidr_block.map(|block| block.prefix())),
+            offload: self.offload.tun,
+            offload_udp: self.offload.tun_udp,
+            join: self.offload.tun_join,
             ..TunOptions::new(&config.device)
         };
         let mut device = TunDevice::create(&options)

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
 use culvert_admin::{ListenerInfo, Transport};
-use culvert_config::EndpointConfig;
+use culvert_config::{EndpointConfig, Offload};
 use culvert_control::crl::RevocationList;
 use culvert_core::{EndpointSettings, Server};
 use culvert_crypto::SystemEntropy;
@@ -18,6 +18,8 @@ use culvert_transport::{
     AsyncUdpSocket, TcpOptions, TcpSocket, TransportError, UdpOptions, UdpSocket, probe_free,
 };
 use culvert_wire::Transport as LinkTransport;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use tokio::sync::{mpsc, watch};
 
 use super::control::{self, Control};
@@ -42,6 +44,10 @@ pub(crate) struct Place {
     pub(crate) keys: ProcessKeys,
     /// Number of worker threads.
     pub(crate) workers: usize,
+    /// The CPUs they are pinned to, in turn; empty when they aren't.
+    pub(crate) worker_cpus: Vec<u16>,
+    /// What is left to the kernel.
+    pub(crate) offload: Offload,
     /// For files that end with the daemon.
     pub(crate) run_dir: PathBuf,
     /// Told when an endpoint can't go on and the daemon should end for the service manager to start it anew.
@@ -98,7 +104,7 @@ impl Endpoint {
         let now = clock::now();
         let server = Server::new(now, settings, Arc::clone(&data), Box::new(SystemEntropy::new()))
             .with_context(|| format!("Failed to set up endpoint {}", config.name))?;
-        let sockets = bind(&config, place.workers)?;
+        let sockets = bind(&config, place)?;
         let (inbox, inputs) = inbox::inbox();
         let shared = Arc::new(Shared {
             name: config.name.clone(),
@@ -110,11 +116,12 @@ impl Endpoint {
             silence_ms: tcp::silence_ms(config.handshake_window).into(),
         });
         let (queue_senders, queues): (Vec<_>, Vec<_>) = (0..place.workers).map(|_| mpsc::channel(2)).unzip();
-        let keeper = DeviceKeeper::create(&config, queue_senders).await?;
+        let keeper = DeviceKeeper::create(&config, place.offload, queue_senders).await?;
         let (gone, gone_receiver) = mpsc::channel(64);
         let (stop, stopped) = watch::channel(false);
         let listeners = sockets.listeners.clone();
-        let (mut workers, sending) = spawn_workers(&shared, sockets, queues, &gone, &stopped)?;
+        let (mut workers, sending) =
+            spawn_workers(&shared, sockets, queues, &gone, &stopped, &place.worker_cpus)?;
         let (commands, command_receiver) = mpsc::channel(64);
         let heartbeat = Arc::new(Heartbeat::new());
         let control = Control {
@@ -253,20 +260,25 @@ pub(crate) fn check_ports(config: &EndpointConfig, running: &[Endpoint]) -> Resu
 }
 
 /// Binds one socket per worker, transport and address.
-fn bind(config: &EndpointConfig, workers: usize) -> Result<Sockets> {
+fn bind(config: &EndpointConfig, place: &Place) -> Result<Sockets> {
     let listeners = listeners(config, |_| false)?;
     let each = |transport: Transport| {
         let listeners = &listeners;
-        (0..workers).map(move |_| {
+        (0..place.workers).map(move |_| {
             listeners
                 .iter()
                 .filter(move |listener| listener.transport == transport)
         })
     };
+    let options = UdpOptions {
+        gro: place.offload.udp_gro,
+        gso: place.offload.udp_gso,
+        ..UdpOptions::default()
+    };
     let udp = each(Transport::Udp)
         .map(|of_worker| {
             of_worker
-                .map(|one| UdpSocket::bind(one.address, &UdpOptions::default()))
+                .map(|one| UdpSocket::bind(one.address, &options))
                 .collect()
         })
         .collect::<Result<Vec<Vec<_>>, _>>()?;
@@ -289,10 +301,13 @@ fn spawn_workers(
     queues: Vec<mpsc::Receiver<NumberedQueue>>,
     gone: &mpsc::Sender<u64>,
     stopped: &watch::Receiver<bool>,
+    cpus: &[u16],
 ) -> Result<(Threads, Vec<Arc<AsyncUdpSocket>>)> {
     let mut threads = Vec::new();
     let mut sending = None;
+    let mut cpus = cpus.iter().copied().cycle();
     for (number, ((udp, tcp), tun)) in sockets.udp.into_iter().zip(sockets.tcp).zip(queues).enumerate() {
+        let cpu = cpus.next();
         let (ready, registered) = std::sync::mpsc::sync_channel(1);
         let parts = WorkerParts {
             shared: Arc::clone(shared),
@@ -304,7 +319,11 @@ fn spawn_workers(
             ready,
         };
         threads.push(spawn(format!("worker-{number}-{}", shared.name), move || {
-            worker::run(parts)
+            match cpu.map_or(Ok(()), pin) {
+                Ok(()) => worker::run(parts),
+                // The receiver waits for it.
+                Err(error) => drop(parts.ready.send(Err(error))),
+            }
         })?);
         let registered = registered
             .recv()
@@ -312,6 +331,16 @@ fn spawn_workers(
         sending.get_or_insert(registered);
     }
     Ok((threads, sending.unwrap_or_default()))
+}
+
+/// Keeps the current thread on one CPU.
+fn pin(cpu: u16) -> Result<()> {
+    let mut only = CpuSet::new();
+    only.set(cpu.into())
+        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &only))
+        .with_context(|| {
+            format!("Failed to pin a worker to CPU {cpu}; let worker_cpus name CPUs this process may run on (see `taskset -p`)")
+        })
 }
 
 fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
@@ -324,6 +353,26 @@ fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandl
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pinned_thread_stays_on_its_cpu_and_an_absent_cpu_is_named() {
+        let pinned = std::thread::spawn(|| {
+            let allowed = nix::sched::sched_getaffinity(Pid::from_raw(0)).unwrap();
+            let cpu = (0..CpuSet::count())
+                .rfind(|cpu| allowed.is_set(*cpu).unwrap())
+                .unwrap();
+            pin(u16::try_from(cpu).unwrap()).unwrap();
+            let now = nix::sched::sched_getaffinity(Pid::from_raw(0)).unwrap();
+            let on: Vec<usize> = (0..CpuSet::count())
+                .filter(|cpu| now.is_set(*cpu).unwrap())
+                .collect();
+            assert_eq!(on, [cpu]);
+            assert_eq!(nix::sched::sched_getcpu().unwrap(), cpu);
+            pin(1023).unwrap_err().to_string()
+        });
+        let error = pinned.join().unwrap();
+        assert!(error.contains("CPU 1023; let worker_cpus"), "{error}");
+    }
 
     #[test]
     fn only_every_address_of_a_family_may_be_missing() {
