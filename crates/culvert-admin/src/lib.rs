@@ -30,4 +30,7 @@ pub use message::{
 };
 pub use server::{Handler, MAX_CONNECTIONS, Peer, serve};
 pub use socket::{AdminSocket, DEFAULT_SOCKET};
-pub use types::{ClientInfo, DaemonInfo, EndpointInfo, EndpointState, ListenerInfo, StatusReport, Transport};
+pub use types::{
+    ClientInfo, DaemonInfo, EndpointInfo, EndpointState, ListenerInfo, OffloadInfo, OffloadState,
+    StatusReport, Transport,
+};

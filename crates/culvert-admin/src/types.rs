@@ -51,6 +51,61 @@ pub struct EndpointInfo {
     pub drops: BTreeMap<String, u64>,
     /// Worker threads that carry its packets.
     pub workers: u32,
+    /// What the kernel does for it, as of now.
+    pub offload: OffloadInfo,
+}
+
+/// Work on whole trains of packets that an endpoint leaves to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OffloadInfo {
+    /// Datagrams of a client are received joined.
+    pub udp_gro: OffloadState,
+    /// Datagrams to a client are sent joined.
+    pub udp_gso: OffloadState,
+    /// Super-packets cross the TUN device.
+    pub tun: OffloadState,
+    /// Those of UDP, too.
+    pub tun_udp: OffloadState,
+    /// Packets of a flow are written to the TUN device joined.
+    pub tun_join: OffloadState,
+}
+
+impl OffloadInfo {
+    /// Each offload with its name in the configuration.
+    pub fn all(&self) -> [(&'static str, OffloadState); 5] {
+        [
+            ("udp_gro", self.udp_gro),
+            ("udp_gso", self.udp_gso),
+            ("tun", self.tun),
+            ("tun_udp", self.tun_udp),
+            ("tun_join", self.tun_join),
+        ]
+    }
+}
+
+/// Whether an offload is in use, and if not, why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OffloadState {
+    /// In use.
+    On,
+    /// Wanted, but the kernel refused it at the start or since.
+    Refused,
+    /// Switched off in the configuration.
+    Off,
+    /// The endpoint has nothing it could be used for.
+    Unused,
+}
+
+impl fmt::Display for OffloadState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::On => "on",
+            Self::Refused => "refused by the kernel",
+            Self::Off => "switched off",
+            Self::Unused => "unused",
+        })
+    }
 }
 
 /// Whether an endpoint serves clients.

@@ -70,6 +70,19 @@ fn describe(report: &StatusReport, clients: Option<&[ClientInfo]>) -> String {
         ],
         report.endpoints.iter().map(endpoint_row),
     ));
+    for endpoint in &report.endpoints {
+        let states: Vec<_> = endpoint
+            .offload
+            .all()
+            .iter()
+            .map(|(name, state)| format!("{name} {state}"))
+            .collect();
+        text.push_str(&format!(
+            "\noffloads of {}: {}\n",
+            clean(&endpoint.name),
+            states.join(", ")
+        ));
+    }
     for endpoint in report
         .endpoints
         .iter()

@@ -10,7 +10,8 @@ use std::path::Path;
 use common::Bench;
 use culvert_admin::{
     AdminSocket, ClientInfo, ClientPage, DaemonInfo, EndpointInfo, EndpointState, ErrorCode, KilledClient,
-    ListenerInfo, Peer, ReloadReport, Request, RequestError, Response, StatusReport, Transport,
+    ListenerInfo, OffloadInfo, OffloadState, Peer, ReloadReport, Request, RequestError, Response,
+    StatusReport, Transport,
 };
 
 fn client() -> ClientInfo {
@@ -56,6 +57,13 @@ fn status() -> StatusReport {
             pool_capacity: 1021,
             drops: [("unauthentic".to_owned(), 3)].into(),
             workers: 2,
+            offload: OffloadInfo {
+                udp_gro: OffloadState::On,
+                udp_gso: OffloadState::Refused,
+                tun: OffloadState::On,
+                tun_udp: OffloadState::Off,
+                tun_join: OffloadState::On,
+            },
         }],
     }
 }
@@ -121,6 +129,7 @@ fn status_shows_daemon_endpoints_and_on_request_clients() {
         "udp 0.0.0.0:443",
         "1/1021",
         "unauthentic 3",
+        "offloads of office: udp_gro on, udp_gso refused by the kernel, tun on, tun_udp switched off, tun_join on",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -140,6 +149,7 @@ fn status_shows_daemon_endpoints_and_on_request_clients() {
     let document = bench.json("status --clients --socket s");
     assert_eq!(document["clients"][0]["common_name"], "laptop");
     assert_eq!(document["endpoints"][0]["drops"]["unauthentic"], 3);
+    assert_eq!(document["endpoints"][0]["offload"]["udp_gso"], "refused");
     assert!(bench.json("status --socket s").get("clients").is_none());
     assert!(
         bench

@@ -2,7 +2,10 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -92,13 +95,38 @@ impl TunOptions {
     }
 }
 
+/// What the kernel does for a [`TunDevice`], as of the moment it is asked.
+#[derive(Clone, Debug)]
+pub struct TunOffloads {
+    offload: Offload,
+    /// Shared with the queues.
+    join: Arc<AtomicBool>,
+}
+
+impl TunOffloads {
+    /// Whether super-packets are exchanged.
+    pub fn super_packets(&self) -> bool {
+        self.offload != Offload::Off
+    }
+
+    /// Whether those of UDP are, too.
+    pub fn udp(&self) -> bool {
+        self.offload == Offload::TcpUdp
+    }
+
+    /// Whether packets are written joined: until the kernel shows that it cannot take them.
+    pub fn join(&self) -> bool {
+        self.join.load(Ordering::Relaxed)
+    }
+}
+
 /// A TUN device: made by [`TunDevice::create`], removed when dropped, whoever holds its queues.
 #[derive(Debug)]
 pub struct TunDevice {
     name: Arc<str>,
     index: u32,
     mtu: u16,
-    offload: Offload,
+    offloads: TunOffloads,
     queues: Vec<TunQueue>,
     /// After the queues, so that closing them does the work in the normal case.
     _delete: DeleteOnDrop,
@@ -137,7 +165,7 @@ impl TunDevice {
             name,
             index,
             mtu: options.mtu,
-            offload,
+            offloads: TunOffloads { offload, join },
             queues,
             _delete: delete,
         })
@@ -160,7 +188,12 @@ impl TunDevice {
 
     /// Whether the kernel accepted the offload.
     pub fn offload(&self) -> bool {
-        self.offload != Offload::Off
+        self.offloads.super_packets()
+    }
+
+    /// What the kernel does for the device; stays true when it changes, and outlives the device.
+    pub fn offloads(&self) -> TunOffloads {
+        self.offloads.clone()
     }
 
     /// Gives the queues away, one for each worker. Empty the second time.

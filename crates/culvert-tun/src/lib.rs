@@ -45,7 +45,7 @@ mod offload;
 mod open;
 mod queue;
 
-pub use device::{TunDevice, TunOptions};
+pub use device::{TunDevice, TunOffloads, TunOptions};
 pub use error::TunError;
 pub use offload::{
     join::{JoinBatch, Joiner, WriteReport},

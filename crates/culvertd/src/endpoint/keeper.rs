@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use culvert_config::{EndpointConfig, Offload};
 use culvert_tun::nat::{self, Masquerade, Nat};
-use culvert_tun::{TunDevice, TunOptions, forwarding};
+use culvert_tun::{TunDevice, TunOffloads, TunOptions, forwarding};
 use ipnetwork::IpNetwork;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::tun::NumberedQueue;
 
@@ -29,6 +29,8 @@ pub(crate) struct DeviceKeeper {
     generation: u64,
     queues: Vec<mpsc::Sender<NumberedQueue>>,
     device: Option<TunDevice>,
+    /// Told of the offloads of each new device.
+    offloads: watch::Sender<Option<TunOffloads>>,
     nat: Option<Nat>,
 }
 
@@ -48,6 +50,7 @@ impl DeviceKeeper {
             generation: 0,
             queues,
             device: None,
+            offloads: watch::Sender::new(None),
             nat: None,
         };
         // The device first: only its owner may touch the table that is named after it.
@@ -58,6 +61,11 @@ impl DeviceKeeper {
         keeper.make_nat().await?;
         keeper.warn_about_forwarding().await;
         Ok(keeper)
+    }
+
+    /// The offloads of the present device.
+    pub(crate) fn offloads(&self) -> watch::Receiver<Option<TunOffloads>> {
+        self.offloads.subscribe()
     }
 
     async fn make_device(&mut self) -> Result<()> {
@@ -89,6 +97,7 @@ impl DeviceKeeper {
                     .await,
             );
         }
+        self.offloads.send_replace(Some(device.offloads()));
         self.device = Some(device);
         Ok(())
     }

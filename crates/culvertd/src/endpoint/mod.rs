@@ -10,6 +10,7 @@ mod login;
 mod material;
 mod memory;
 mod moderation;
+mod offloads;
 mod report;
 mod revocation;
 mod settings;
@@ -36,6 +37,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::watchdog::Heartbeat;
 use control::Command;
 use live::Live;
+use offloads::Offloads;
 use shared::Shared;
 
 pub(crate) use memory::Memories;
@@ -51,6 +53,7 @@ pub(crate) struct Endpoint {
     shared: Arc<Shared>,
     listeners: Vec<ListenerInfo>,
     workers: usize,
+    offloads: Offloads,
     threads: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     keeper: tokio::task::JoinHandle<()>,
@@ -153,6 +156,7 @@ impl Endpoint {
             counters,
             &self.listeners,
             self.workers,
+            self.offloads.info(),
         ))
     }
 

@@ -29,6 +29,7 @@ use super::links::Links;
 use super::live::Live;
 use super::login::Logins;
 use super::material;
+use super::offloads::Offloads;
 use super::settings::{self, ProcessKeys};
 use super::shared::{EdgeDrops, Shared};
 use super::tun::NumberedQueue;
@@ -120,8 +121,9 @@ impl Endpoint {
         let (gone, gone_receiver) = mpsc::channel(64);
         let (stop, stopped) = watch::channel(false);
         let listeners = sockets.listeners.clone();
-        let (mut workers, sending) =
+        let (mut workers, registered) =
             spawn_workers(&shared, sockets, queues, &gone, &stopped, &place.worker_cpus)?;
+        let offloads = Offloads::new(place.offload, &registered.concat(), keeper.offloads());
         let (commands, command_receiver) = mpsc::channel(64);
         let heartbeat = Arc::new(Heartbeat::new());
         let control = Control {
@@ -130,7 +132,8 @@ impl Endpoint {
             inputs,
             commands: command_receiver,
             logins,
-            sockets: sending,
+            // A reply may leave from any socket of the port; those of the first worker do.
+            sockets: registered.first().cloned().unwrap_or_default(),
             heartbeat: Arc::clone(&heartbeat),
             tls_clock: place.keys.clock.clone(),
         };
@@ -155,6 +158,7 @@ impl Endpoint {
             shared,
             listeners,
             workers: place.workers,
+            offloads,
             threads,
             stop,
             keeper,
@@ -177,6 +181,16 @@ impl Endpoint {
                 "listening"
             );
         }
+        let offload = self.offloads.info();
+        tracing::info!(
+            endpoint = config.name,
+            udp_gro = %offload.udp_gro,
+            udp_gso = %offload.udp_gso,
+            tun = %offload.tun,
+            tun_udp = %offload.tun_udp,
+            tun_join = %offload.tun_join,
+            "offloads"
+        );
         tracing::info!(
             endpoint = config.name,
             device = config.device,
@@ -294,7 +308,7 @@ fn bind(config: &EndpointConfig, place: &Place) -> Result<Sockets> {
 
 type Threads = Vec<JoinHandle<()>>;
 
-/// Starts the workers. Returns their threads and the sockets of the first one, for the control thread to send with.
+/// Starts the workers. Returns their threads and the sockets of each.
 fn spawn_workers(
     shared: &Arc<Shared>,
     sockets: Sockets,
@@ -302,9 +316,9 @@ fn spawn_workers(
     gone: &mpsc::Sender<u64>,
     stopped: &watch::Receiver<bool>,
     cpus: &[u16],
-) -> Result<(Threads, Vec<Arc<AsyncUdpSocket>>)> {
+) -> Result<(Threads, Vec<Vec<Arc<AsyncUdpSocket>>>)> {
     let mut threads = Vec::new();
-    let mut sending = None;
+    let mut sockets_of = Vec::new();
     let mut cpus = cpus.iter().copied().cycle();
     for (number, ((udp, tcp), tun)) in sockets.udp.into_iter().zip(sockets.tcp).zip(queues).enumerate() {
         let cpu = cpus.next();
@@ -328,9 +342,9 @@ fn spawn_workers(
         let registered = registered
             .recv()
             .context("Failed to start a worker: it ended at once")??;
-        sending.get_or_insert(registered);
+        sockets_of.push(registered);
     }
-    Ok((threads, sending.unwrap_or_default()))
+    Ok((threads, sockets_of))
 }
 
 /// Keeps the current thread on one CPU.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use culvert_admin::{ClientInfo, EndpointInfo, EndpointState, ListenerInfo, Transport};
+use culvert_admin::{ClientInfo, EndpointInfo, EndpointState, ListenerInfo, OffloadInfo, Transport};
 use culvert_config::EndpointConfig;
 use culvert_core::ClientStatus;
 use culvert_wire::Transport as LinkTransport;
@@ -17,6 +17,7 @@ pub(crate) fn endpoint(
     counters: Counters,
     listeners: &[ListenerInfo],
     workers: usize,
+    offload: OffloadInfo,
 ) -> EndpointInfo {
     let v6 = config.client_ipv6_cidr_block.map(|block| block.to_string());
     EndpointInfo {
@@ -33,6 +34,7 @@ pub(crate) fn endpoint(
         pool_capacity: u64::from(config.client_cidr_block.size().saturating_sub(3)),
         drops: drops(shared, &counters),
         workers: u32::try_from(workers).unwrap_or(u32::MAX),
+        offload,
     }
 }
 
