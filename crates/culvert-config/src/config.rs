@@ -29,8 +29,8 @@ pub struct Config {
     pub workers: Option<NonZeroUsize>,
     /// The CPUs the worker threads are pinned to, in turn; empty when they are not pinned.
     pub worker_cpus: Vec<u16>,
-    /// The longest moment a busy worker rests for packets to gather; zero when it never does. At most
-    /// [`MAX_MODERATION`](crate::MAX_MODERATION).
+    /// The longest moment a busy worker rests for packets to gather, between [`MIN_MODERATION`](crate::MIN_MODERATION) and
+    /// [`MAX_MODERATION`](crate::MAX_MODERATION); zero when it never does.
     pub moderation: Duration,
     /// What is left to the kernel.
     pub offload: Offload,

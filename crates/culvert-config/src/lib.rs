@@ -25,4 +25,4 @@ pub use endpoint::{
     VerifyX509Name,
 };
 pub use error::{ConfigError, FieldProblem, Problem, Report};
-pub use packets::{DEFAULT_MODERATION, MAX_MODERATION, Offload};
+pub use packets::{DEFAULT_MODERATION, MAX_MODERATION, MIN_MODERATION, Offload};

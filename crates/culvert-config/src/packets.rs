@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::error::Problem;
 
+/// The shortest rest that may be configured, apart from none at all: a shorter one isn't worth its system call.
+pub const MIN_MODERATION: Duration = Duration::from_micros(20);
+
 /// The longest rest that may be configured. Whoever waits longer for packets to gather only adds delay.
 pub const MAX_MODERATION: Duration = Duration::from_millis(1);
 

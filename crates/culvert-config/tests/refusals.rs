@@ -62,6 +62,7 @@ fn what_concerns_the_packet_threads_is_read_or_refused_at_its_place() {
     assert_eq!(default.offload, Offload::default());
     for (value, micros) in [
         ("\"50us\"", 50),
+        ("\"20us\"", 20),
         ("\"1ms\"", 1000),
         ("0", 0),
         ("\"0us\"", 0),
@@ -82,6 +83,8 @@ fn what_concerns_the_packet_threads_is_read_or_refused_at_its_place() {
     for (line, words) in [
         ("moderation = \"1001us\"", "too long to rest"),
         ("moderation = \"2ms\"", "at most \"1ms\""),
+        ("moderation = \"19us\"", "too short to rest"),
+        ("moderation = \"1us\"", "at least \"20us\""),
         ("moderation = 1", "not so short a duration"),
         ("moderation = true", "not so short a duration"),
         ("moderation = \"+5us\"", "not so short a duration"),

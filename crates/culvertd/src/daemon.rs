@@ -113,6 +113,7 @@ fn place(config: &Config, fatal: mpsc::Sender<Error>) -> Place {
         },
         workers: config.workers.map_or(cores, usize::from),
         worker_cpus: config.worker_cpus.clone(),
+        moderation: config.moderation,
         offload: config.offload,
         run_dir: config.run_dir.clone(),
         fatal,

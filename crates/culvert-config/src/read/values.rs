@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::table::Value;
 use crate::endpoint::Mssfix;
 use crate::error::Fault;
-use crate::packets::MAX_MODERATION;
+use crate::packets::{MAX_MODERATION, MIN_MODERATION};
 
 type Parsed<T> = Result<T, Fault>;
 
@@ -197,7 +197,7 @@ fn units(text: &str) -> Option<Duration> {
 ///
 /// Not a [`duration`]: those are told to clients in whole seconds, so parts of one must not be read there.
 pub(crate) fn moderation(value: &Value<'_, '_>) -> Parsed<Duration> {
-    let cure = "write it as in \"200us\", at most \"1ms\", or \"off\"";
+    let cure = "write it as in \"200us\", at least \"20us\" and at most \"1ms\", or \"off\"";
     let parts = |text: &str| {
         let (number, scale) = match text.strip_suffix("us") {
             Some(number) => (number, 1),
@@ -217,6 +217,9 @@ pub(crate) fn moderation(value: &Value<'_, '_>) -> Parsed<Duration> {
     match rest {
         None => Err(Fault::new("this is not so short a duration", cure)),
         Some(rest) if rest > MAX_MODERATION => Err(Fault::new("this is too long to rest", cure)),
+        Some(rest) if !rest.is_zero() && rest < MIN_MODERATION => {
+            Err(Fault::new("this is too short to rest", cure))
+        }
         Some(rest) => Ok(rest),
     }
 }

@@ -3,16 +3,15 @@
 //!
 //! A peer that sends its datagrams one by one wakes a worker that is faster than itself for every single one. What a packet
 //! costs then is the wake-up, the system calls and the walk through the kernel's stack; joined with its successors it costs a
-//! fraction. Network cards know the same trade (`rx-usecs`). A quiet worker never rests, so a lone ping pays nothing.
+//! fraction. Network cards know the same trade (`rx-usecs`). A quiet worker never rests, so a lone ping pays nothing. How long
+//! a rest may be is the setting `moderation`: what a busy tunnel's round trip grows by at most, in each direction.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The longest rest: what a busy tunnel's round trip grows by at most, in each direction.
-pub(crate) const LONGEST: Duration = Duration::from_micros(200);
-/// The shortest rest worth its system call.
-const SHORTEST: Duration = Duration::from_micros(20);
+use culvert_config::MIN_MODERATION;
+
 /// Packets a rest is meant to gather.
 const GATHER: f64 = 128.0;
 /// Packets per second below which a worker doesn't rest: they cost little however they come.
@@ -37,30 +36,32 @@ impl Rate {
         self.seconds = self.seconds * FADE + time.as_secs_f64();
     }
 
-    /// How long to rest at this rate.
-    fn rest(&self) -> Option<Duration> {
+    /// How long to rest at this rate, if at most so long.
+    fn rest(&self, longest: Duration) -> Option<Duration> {
         // Observations without length happen on coarse clocks.
         let rate = self.packets / self.seconds.max(1e-6);
         if rate < BUSY {
             return None;
         }
-        let rest = Duration::from_secs_f64(GATHER / rate).min(LONGEST);
-        (rest >= SHORTEST).then_some(rest)
+        let rest = Duration::from_secs_f64(GATHER / rate).min(longest);
+        (rest >= MIN_MODERATION).then_some(rest)
     }
 }
 
 /// One worker's moderation. Only the worker's thread uses it; it is shareable because the runtime's hooks have to be.
 #[derive(Debug)]
 pub(crate) struct Moderation {
+    longest: Duration,
     handled: AtomicU64,
     /// The rate, and when it was observed last.
     observed: Mutex<(Rate, Instant)>,
 }
 
 impl Moderation {
-    /// The moderation of a worker that is just starting.
-    pub(crate) fn new() -> Self {
+    /// The moderation of a worker that is just starting, with rests of at most so long; none at all if it is zero.
+    pub(crate) fn new(longest: Duration) -> Self {
         Self {
+            longest,
             handled: AtomicU64::new(0),
             observed: Mutex::new((Rate::default(), Instant::now())),
         }
@@ -78,13 +79,16 @@ impl Moderation {
 
     /// Called when the worker is about to wait: rests if it was busy lately.
     pub(crate) fn rest(&self) {
+        if self.longest.is_zero() {
+            return;
+        }
         let rest = {
             let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
             let (rate, last) = &mut *observed;
             let now = Instant::now();
             rate.observe(self.handled.swap(0, Ordering::Relaxed), now.duration_since(*last));
             *last = now;
-            rate.rest()
+            rate.rest(self.longest)
         };
         if let Some(rest) = rest {
             std::thread::sleep(rest);
@@ -95,6 +99,7 @@ impl Moderation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use culvert_config::{DEFAULT_MODERATION, MAX_MODERATION};
 
     /// A rate after a tenth of a second of so many packets per millisecond.
     fn after_load(per_ms: u64) -> Rate {
@@ -107,22 +112,33 @@ mod tests {
 
     #[test]
     fn a_quiet_worker_does_not_rest() {
-        assert_eq!(Rate::default().rest(), None);
-        assert_eq!(after_load(1).rest(), None, "pings and calls");
+        assert_eq!(Rate::default().rest(MAX_MODERATION), None);
+        assert_eq!(after_load(1).rest(MAX_MODERATION), None, "pings and calls");
     }
 
     #[test]
     fn a_busy_worker_rests_shorter_the_more_there_is_and_never_long() {
-        assert_eq!(after_load(50).rest(), Some(LONGEST));
-        let busier = after_load(2_000).rest().unwrap();
-        assert!(busier < LONGEST && busier >= SHORTEST, "{busier:?}");
-        assert_eq!(after_load(20_000).rest(), None, "there is always something to do");
+        for longest in [MIN_MODERATION, DEFAULT_MODERATION, MAX_MODERATION] {
+            assert_eq!(after_load(50).rest(longest), Some(longest));
+            let busier = after_load(2_000).rest(longest).unwrap();
+            assert!(busier <= longest && busier >= MIN_MODERATION, "{busier:?}");
+            let busiest = after_load(20_000).rest(longest);
+            assert_eq!(busiest, None, "there is always something to do");
+        }
+        let (default, longer) = (DEFAULT_MODERATION, MAX_MODERATION);
+        assert_eq!(after_load(2_000).rest(default), after_load(2_000).rest(longer));
+        assert!(after_load(2_000).rest(default) < Some(default));
+    }
+
+    #[test]
+    fn without_a_longest_rest_a_worker_never_rests() {
+        assert_eq!(after_load(50).rest(Duration::ZERO), None);
     }
 
     #[test]
     fn one_silence_ends_the_resting() {
         let mut rate = after_load(50);
         rate.observe(1, Duration::from_millis(50));
-        assert_eq!(rate.rest(), None);
+        assert_eq!(rate.rest(MAX_MODERATION), None);
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use culvert_admin::{ListenerInfo, Transport};
@@ -29,6 +30,7 @@ use super::links::Links;
 use super::live::Live;
 use super::login::Logins;
 use super::material;
+use super::moderation::Moderation;
 use super::offloads::Offloads;
 use super::settings::{self, ProcessKeys};
 use super::shared::{EdgeDrops, Shared};
@@ -47,6 +49,8 @@ pub(crate) struct Place {
     pub(crate) workers: usize,
     /// The CPUs they are pinned to, in turn; empty when they aren't.
     pub(crate) worker_cpus: Vec<u16>,
+    /// How long a busy worker may rest for packets to gather.
+    pub(crate) moderation: Duration,
     /// What is left to the kernel.
     pub(crate) offload: Offload,
     /// For files that end with the daemon.
@@ -121,8 +125,7 @@ impl Endpoint {
         let (gone, gone_receiver) = mpsc::channel(64);
         let (stop, stopped) = watch::channel(false);
         let listeners = sockets.listeners.clone();
-        let (mut workers, registered) =
-            spawn_workers(&shared, sockets, queues, &gone, &stopped, &place.worker_cpus)?;
+        let (mut workers, registered) = spawn_workers(&shared, sockets, queues, &gone, &stopped, place)?;
         let offloads = Offloads::new(place.offload, &registered.concat(), keeper.offloads());
         let (commands, command_receiver) = mpsc::channel(64);
         let heartbeat = Arc::new(Heartbeat::new());
@@ -315,11 +318,11 @@ fn spawn_workers(
     queues: Vec<mpsc::Receiver<NumberedQueue>>,
     gone: &mpsc::Sender<u64>,
     stopped: &watch::Receiver<bool>,
-    cpus: &[u16],
+    place: &Place,
 ) -> Result<(Threads, Vec<Vec<Arc<AsyncUdpSocket>>>)> {
     let mut threads = Vec::new();
     let mut sockets_of = Vec::new();
-    let mut cpus = cpus.iter().copied().cycle();
+    let mut cpus = place.worker_cpus.iter().copied().cycle();
     for (number, ((udp, tcp), tun)) in sockets.udp.into_iter().zip(sockets.tcp).zip(queues).enumerate() {
         let cpu = cpus.next();
         let (ready, registered) = std::sync::mpsc::sync_channel(1);
@@ -329,6 +332,7 @@ fn spawn_workers(
             tcp,
             tun,
             tun_gone: gone.clone(),
+            moderation: Arc::new(Moderation::new(place.moderation)),
             stop: stopped.clone(),
             ready,
         };

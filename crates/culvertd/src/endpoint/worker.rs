@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::BytesMut;
@@ -35,6 +36,8 @@ pub(crate) struct WorkerParts {
     pub(crate) tun: mpsc::Receiver<NumberedQueue>,
     /// Told the generation of a queue that ended because the TUN device is gone.
     pub(crate) tun_gone: mpsc::Sender<u64>,
+    /// Decides when it rests.
+    pub(crate) moderation: Arc<Moderation>,
     /// Becomes true when the worker must end.
     pub(crate) stop: watch::Receiver<bool>,
     /// Gets the registered sockets, for the control thread to send with, or why the worker can't start.
@@ -75,15 +78,14 @@ struct Sending {
 /// Runs a worker until it is told to stop. Whether it could start goes to `ready`.
 pub(crate) fn run(parts: WorkerParts) {
     Moderation::prepare_thread();
-    let moderation = Arc::new(Moderation::new());
-    let resting = Arc::clone(&moderation);
+    let resting = Arc::clone(&parts.moderation);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .on_thread_park(move || resting.rest())
         .build()
         .context("Failed to start a worker's runtime");
     match runtime {
-        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, serve(parts, moderation)),
+        Ok(runtime) => tokio::task::LocalSet::new().block_on(&runtime, serve(parts)),
         // The receiver waits for it.
         Err(error) => drop(parts.ready.send(Err(error))),
     }
@@ -107,13 +109,14 @@ fn register(
     Ok((sockets, listeners))
 }
 
-async fn serve(parts: WorkerParts, moderation: Arc<Moderation>) {
+async fn serve(parts: WorkerParts) {
     let WorkerParts {
         shared,
         udp,
         tcp,
         tun,
         tun_gone,
+        moderation,
         mut stop,
         ready,
     } = parts;
@@ -157,7 +160,7 @@ async fn receive_datagrams(worker: Rc<Worker>, index: usize) {
         if let Err(error) = socket.recv(&mut batch).await {
             // An error of the socket, not of a packet. None is known to last; don't spin if one does.
             tracing::warn!(%error, address = %socket.local_addr(), "receiving failed");
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         }
         // Whatever was received is handled before the turn ends, or it would be lost.
