@@ -32,6 +32,8 @@ pub struct Config {
     /// The longest moment a busy worker rests for packets to gather, between [`MIN_MODERATION`](crate::MIN_MODERATION) and
     /// [`MAX_MODERATION`](crate::MAX_MODERATION); zero when it never does.
     pub moderation: Duration,
+    /// Whether TCP acknowledgements of clients that a later one makes redundant are left out.
+    pub ack_filter: bool,
     /// What is left to the kernel.
     pub offload: Offload,
     /// What is logged and how.

@@ -114,6 +114,7 @@ fn place(config: &Config, fatal: mpsc::Sender<Error>) -> Place {
         workers: config.workers.map_or(cores, usize::from),
         worker_cpus: config.worker_cpus.clone(),
         moderation: config.moderation,
+        ack_filter: config.ack_filter,
         offload: config.offload,
         run_dir: config.run_dir.clone(),
         fatal,

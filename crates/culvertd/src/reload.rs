@@ -165,6 +165,7 @@ fn fixed<'c>(basis: &'c Config, config: &'c Config) -> impl Iterator<Item = Stri
         ("workers", basis.workers != config.workers),
         ("worker_cpus", basis.worker_cpus != config.worker_cpus),
         ("moderation", basis.moderation != config.moderation),
+        ("ack_filter", basis.ack_filter != config.ack_filter),
         ("[offload]", basis.offload != config.offload),
         ("[log]", basis.log != config.log),
         ("[admin]", basis.admin_socket != config.admin_socket),
@@ -184,15 +185,22 @@ mod tests {
         let before = read("workers = 2\n");
         assert_eq!(fixed(&before, &before.clone()).count(), 0);
         let after = read(
-            "workers = 3\nworker_cpus = [0]\nmoderation = \"off\"\n[offload]\ntun = false\n[log]\nlevel = \"debug\"\n",
+            "workers = 3\nworker_cpus = [0]\nmoderation = \"off\"\nack_filter = false\n[offload]\ntun = false\n[log]\nlevel = \"debug\"\n",
         );
         let named: Vec<String> = fixed(&before, &after).collect();
-        for (what, message) in ["workers", "worker_cpus", "moderation", "[offload]", "[log]"]
-            .iter()
-            .zip(&named)
+        for (what, message) in [
+            "workers",
+            "worker_cpus",
+            "moderation",
+            "ack_filter",
+            "[offload]",
+            "[log]",
+        ]
+        .iter()
+        .zip(&named)
         {
             assert!(message.starts_with(&format!("{what} has changed")), "{named:?}");
         }
-        assert_eq!(named.len(), 5, "{named:?}");
+        assert_eq!(named.len(), 6, "{named:?}");
     }
 }

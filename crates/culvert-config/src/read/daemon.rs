@@ -59,6 +59,7 @@ fn read_root<'d>(document: &'d Document<'d>, root: &'d DeTable<'_>, file: &Path)
     let workers = table.read("workers", |value| number::<u16>(value, 1, 1024));
     let worker_cpus = read_worker_cpus(document, &table);
     let moderation = table.read("moderation", moderation);
+    let ack_filter = table.read("ack_filter", boolean);
     let offload = table.table("offload").map(read_offload).unwrap_or_default();
     let log = table.table("log").map(read_log).unwrap_or_default();
     let admin_socket = table.table("admin").and_then(|admin| {
@@ -78,6 +79,7 @@ fn read_root<'d>(document: &'d Document<'d>, root: &'d DeTable<'_>, file: &Path)
         workers: workers.and_then(|workers| NonZeroUsize::new(workers.into())),
         worker_cpus,
         moderation: moderation.unwrap_or(DEFAULT_MODERATION),
+        ack_filter: ack_filter.unwrap_or(true),
         offload,
         log,
         endpoints,

@@ -1,7 +1,12 @@
 //! One `sendmmsg` call: message headers for up to 64 trains and the sorting of what the kernel answered.
 #![allow(unsafe_code)]
 
-use std::{fmt, io, os::fd::AsRawFd, ptr};
+use std::{
+    fmt, io,
+    mem::{self, MaybeUninit},
+    os::fd::AsRawFd,
+    ptr,
+};
 
 use super::{
     send::{SendReport, Train},
@@ -11,6 +16,9 @@ use crate::{address::RawAddress, cmsg::Control};
 
 /// Messages handed to the kernel in one call at most.
 const MESSAGES: usize = 64;
+/// A header that names nothing.
+// SAFETY: `mmsghdr` holds integers and pointers only, for which all bytes zero is a value.
+pub(super) const EMPTY: libc::mmsghdr = unsafe { mem::zeroed() };
 
 /// How a call ended, besides the messages that were sent.
 #[derive(Debug)]
@@ -53,12 +61,9 @@ impl Messages {
         trains: &[Train],
         report: &mut SendReport,
     ) -> (usize, Outcome) {
-        let mut vectors = [libc::iovec {
-            iov_base: ptr::null_mut(),
-            iov_len: 0,
-        }; MESSAGES];
-        // SAFETY: `mmsghdr` holds integers and pointers only, for which all bytes zero is a value.
-        let mut headers: [libc::mmsghdr; MESSAGES] = unsafe { std::mem::zeroed() };
+        // Left as they are beyond the trains: clearing 64 headers for a few of them costs more than a datagram.
+        let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; MESSAGES];
+        let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; MESSAGES];
         let parts = headers
             .iter_mut()
             .zip(&mut vectors)
@@ -72,16 +77,17 @@ impl Messages {
             let (raw, raw_len) = RawAddress::encode(train.path.remote);
             *name = raw;
             // The kernel only reads from a vector of `sendmmsg`; its type has no constant form.
-            *vector = libc::iovec {
+            let vector = vector.write(libc::iovec {
                 iov_base: data.as_ptr().cast_mut().cast(),
                 iov_len: data.len(),
-            };
+            });
             let segment = if train.count > 1 {
                 u16::try_from(train.segment).ok()
             } else {
                 None
             };
             let control_len = control.encode(train.path.remote.is_ipv6(), train.local(), segment);
+            let header = header.write(EMPTY);
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_name = ptr::from_mut(name).cast();
@@ -97,12 +103,12 @@ impl Messages {
             return (trains.len().min(1), Outcome::Sent);
         }
         report.calls += 1;
-        // SAFETY: the first `count` headers point to one vector, name and control block each, of the stated
+        // SAFETY: the first `count` headers were written and point to one vector, name and control block each, of the stated
         // sizes, and the vectors to bytes of `buffer`; all live and stay unchanged until the call returns.
         let sent = unsafe {
             libc::sendmmsg(
                 socket.as_raw_fd(),
-                headers.as_mut_ptr(),
+                headers.as_mut_ptr().cast(),
                 count as libc::c_uint,
                 libc::MSG_DONTWAIT as _,
             )

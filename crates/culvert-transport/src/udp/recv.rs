@@ -3,6 +3,7 @@
 
 use std::{
     fmt, io,
+    mem::MaybeUninit,
     net::{IpAddr, SocketAddr},
     os::fd::{AsRawFd, BorrowedFd},
     ptr, slice,
@@ -10,6 +11,7 @@ use std::{
 
 use culvert_wire::UdpPath;
 
+use super::mmsg;
 use crate::{address::RawAddress, cmsg::Control};
 
 /// Messages one `recvmmsg` returns at most.
@@ -137,43 +139,41 @@ impl RecvBatch {
 
     /// One `recvmmsg` of up to `offer` messages.
     fn receive(&mut self, socket: BorrowedFd<'_>, offer: usize) -> io::Result<usize> {
-        let mut vectors = [libc::iovec {
-            iov_base: ptr::null_mut(),
-            iov_len: 0,
-        }; MESSAGES];
-        // SAFETY: `mmsghdr` holds integers and pointers only, for which all bytes zero is a value.
-        let mut headers: [libc::mmsghdr; MESSAGES] = unsafe { std::mem::zeroed() };
+        // Left as they are beyond the offer: clearing 64 headers for a few datagrams costs more than a datagram.
+        let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; MESSAGES];
+        let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; MESSAGES];
         let parts = headers
             .iter_mut()
             .zip(&mut vectors)
             .zip(self.buffer.chunks_exact_mut(STRIDE))
             .zip(self.names.iter_mut().zip(self.controls.iter_mut()));
         for (((header, vector), chunk), (name, control)) in parts.take(offer) {
-            *vector = libc::iovec {
+            let header = header.write(mmsg::EMPTY);
+            header.msg_hdr.msg_iov = vector.write(libc::iovec {
                 iov_base: chunk.as_mut_ptr().cast(),
                 iov_len: MESSAGE_LEN,
-            };
-            header.msg_hdr.msg_iov = vector;
+            });
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_name = ptr::from_mut(name).cast();
             header.msg_hdr.msg_namelen = RawAddress::SIZE;
             header.msg_hdr.msg_control = control.as_mut_ptr().cast();
             header.msg_hdr.msg_controllen = Control::SIZE as _;
         }
-        // SAFETY: the first `offer` headers (at most MESSAGES) point to one vector, name, control block and
-        // buffer each, of the stated sizes, all alive and borrowed by nobody until the call returns.
+        // SAFETY: the first `offer` headers (at most MESSAGES) were written and point to one vector, name, control
+        // block and buffer each, of the stated sizes, all alive and borrowed by nobody until the call returns.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
-                headers.as_mut_ptr(),
+                headers.as_mut_ptr().cast(),
                 offer.min(MESSAGES) as libc::c_uint,
                 libc::MSG_DONTWAIT as _,
                 ptr::null_mut(),
             )
         };
         let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
-        for (index, header) in headers.iter().enumerate().take(received) {
-            self.note(index, header);
+        for (index, header) in headers.iter().enumerate().take(received.min(offer)) {
+            // SAFETY: headers below `offer` were written above.
+            self.note(index, unsafe { header.assume_init_ref() });
         }
         Ok(received)
     }

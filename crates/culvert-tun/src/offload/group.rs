@@ -3,6 +3,7 @@
 use std::mem;
 
 use super::{
+    ack,
     layout::{Layout, Protocol, flag},
     vnet::{Gso, VnetHeader},
 };
@@ -47,6 +48,8 @@ pub(super) struct Group {
     pub(super) end_flags: u8,
     /// Nothing more can follow.
     pub(super) closed: bool,
+    /// Earlier acknowledgements this one stands for; `None` for everything but a pure acknowledgement.
+    pub(super) superseded: Option<u32>,
 }
 
 impl Group {
@@ -63,7 +66,39 @@ impl Group {
             checked: false,
             end_flags: 0,
             closed: true,
+            superseded: None,
         }
+    }
+
+    /// A pure acknowledgement, which a later one may supersede.
+    pub(super) fn acknowledgement(number: u32, layout: Layout) -> Self {
+        Self {
+            layout: Some(layout),
+            superseded: Some(0),
+            ..Self::single(number)
+        }
+    }
+
+    /// Puts a later acknowledgement in the place of this one, if it makes it redundant. It must be pure.
+    pub(super) fn supersede(
+        &mut self,
+        parts: &[Part<'_>],
+        number: u32,
+        packet: &[u8],
+        layout: Layout,
+    ) -> bool {
+        let Some(superseded) = self.superseded.filter(|count| *count < ack::MAX_SUPERSEDED) else {
+            return false;
+        };
+        let redundant = self.layout == Some(layout)
+            && parts
+                .get(self.first as usize)
+                .is_some_and(|earlier| ack::supersedes(earlier.packet, packet, layout));
+        if redundant {
+            (self.first, self.last) = (number, number);
+            self.superseded = Some(superseded + 1);
+        }
+        redundant
     }
 
     /// A packet others may be joined to.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    ack,
     group::{Group, MAX_HEADER, MAX_SEGMENTS, NONE, Part, SLOTS, is_joinable, slot},
     layout::{Layout, Protocol},
 };
@@ -17,6 +18,7 @@ pub struct JoinBatch {
     parts: Vec<Part<'static>>,
     groups: Vec<Group>,
     slots: Box<[u32; SLOTS]>,
+    filter_acks: bool,
 }
 
 /// What became of a flushed batch.
@@ -31,16 +33,27 @@ pub struct WriteReport {
     pub calls: u64,
     /// Packets the kernel refused (not IP, interface down, no memory).
     pub dropped: u64,
+    /// TCP acknowledgements that were not written because a later one says the same and more.
+    pub superseded: u64,
 }
 
 impl JoinBatch {
-    /// An empty batch.
+    /// An empty batch that writes every packet it is given.
     pub fn new() -> Self {
         Self {
             parts: Vec::new(),
             groups: Vec::new(),
             slots: Box::new([NONE; SLOTS]),
+            filter_acks: false,
         }
+    }
+
+    /// Whether to leave out TCP acknowledgements that a later one of the same batch makes redundant (RFC 3449,
+    /// section 5.2.1).
+    #[must_use]
+    pub fn filter_acks(mut self, filter: bool) -> Self {
+        self.filter_acks = filter;
+        self
     }
 
     /// Starts to collect packets that stay where they are until [`Joiner::flush`].
@@ -55,6 +68,29 @@ impl JoinBatch {
 impl Default for JoinBatch {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// What can be done with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// It may be joined to the packet before it, and the next to it.
+    Joinable,
+    /// It may take the place of an acknowledgement before it.
+    Acknowledgement,
+    /// It goes as it is.
+    Other,
+}
+
+impl Kind {
+    fn of(packet: &[u8], layout: Layout, filter_acks: bool) -> Self {
+        if is_joinable(packet, layout) {
+            Self::Joinable
+        } else if filter_acks && ack::is_pure(packet, layout) {
+            Self::Acknowledgement
+        } else {
+            Self::Other
+        }
     }
 }
 
@@ -78,29 +114,32 @@ impl<'p> Joiner<'_, 'p> {
             return;
         };
         let slot = slot(packet, layout);
-        let joinable = is_joinable(packet, layout);
+        let kind = Kind::of(packet, layout, self.batch.filter_acks);
         if let Some(group) = self
             .batch
             .slots
             .get(slot)
             .and_then(|&group| self.batch.groups.get_mut(group as usize))
-            && joinable
-            && group.takes(&self.parts, packet, layout)
         {
-            if let Some(last) = self.parts.get_mut(group.last as usize) {
-                last.next = number;
+            match kind {
+                Kind::Joinable if group.takes(&self.parts, packet, layout) => {
+                    if let Some(last) = self.parts.get_mut(group.last as usize) {
+                        last.next = number;
+                    }
+                    return group.append(number, packet, layout);
+                }
+                Kind::Acknowledgement if group.supersede(&self.parts, number, packet, layout) => return,
+                _ => {}
             }
-            group.append(number, packet, layout);
-            return;
         }
-        let group = if joinable {
-            Group::new(number, packet, layout)
-        } else {
-            Group::single(number)
+        let group = match kind {
+            Kind::Joinable => Group::new(number, packet, layout),
+            Kind::Acknowledgement => Group::acknowledgement(number, layout),
+            Kind::Other => Group::single(number),
         };
         if let Some(entry) = self.batch.slots.get_mut(slot) {
             // Also for a packet nothing joins: later ones of its flow must not be joined to earlier ones.
-            *entry = if group.closed {
+            *entry = if group.closed && kind != Kind::Acknowledgement {
                 NONE
             } else {
                 self.batch.groups.len() as u32
@@ -133,6 +172,7 @@ impl<'p> Joiner<'_, 'p> {
     fn flush_to(self, out: &mut impl Sink) -> WriteReport {
         let mut report = WriteReport::default();
         for group in &self.batch.groups {
+            report.superseded += u64::from(group.superseded.unwrap_or(0));
             let joinable = group
                 .layout
                 .filter(|layout| group.count > 1 && out.joins(layout.protocol));

@@ -5,6 +5,7 @@
 //! dozens at a time. The kernel left out what a network card would do, so we do it: cutting, advancing
 //! sequence numbers and IPv4 ids, computing checksums.
 
+mod ack;
 pub(crate) mod checksum;
 mod group;
 pub(crate) mod join;

@@ -49,6 +49,8 @@ pub(crate) struct EdgeDrops {
     pub(crate) tun_full: AtomicU64,
     /// The TUN device refused the packet or was gone.
     pub(crate) tun_error: AtomicU64,
+    /// TCP acknowledgements from clients that a later one made redundant: not a loss.
+    pub(crate) superseded_ack: AtomicU64,
     /// The socket had no room.
     pub(crate) socket_full: AtomicU64,
     /// The kernel knows no way to the client.
@@ -64,6 +66,7 @@ impl EdgeDrops {
             ("malformed", &self.malformed),
             ("tun_full", &self.tun_full),
             ("tun_error", &self.tun_error),
+            ("superseded_ack", &self.superseded_ack),
             ("socket_full", &self.socket_full),
             ("unreachable", &self.unreachable),
             ("connection_full", &self.connection_full),

@@ -51,6 +51,8 @@ pub(crate) struct Place {
     pub(crate) worker_cpus: Vec<u16>,
     /// How long a busy worker may rest for packets to gather.
     pub(crate) moderation: Duration,
+    /// Whether redundant TCP acknowledgements of clients are left out.
+    pub(crate) ack_filter: bool,
     /// What is left to the kernel.
     pub(crate) offload: Offload,
     /// For files that end with the daemon.
@@ -333,6 +335,7 @@ fn spawn_workers(
             tun,
             tun_gone: gone.clone(),
             moderation: Arc::new(Moderation::new(place.moderation)),
+            ack_filter: place.ack_filter,
             stop: stopped.clone(),
             ready,
         };

@@ -24,11 +24,11 @@ pub(crate) struct Buffers {
     join: JoinBatch,
 }
 
-impl Default for Buffers {
-    fn default() -> Self {
+impl Buffers {
+    pub(crate) fn new(join: JoinBatch) -> Self {
         Self {
             frames: FrameBuffer::new(),
-            join: JoinBatch::new(),
+            join,
         }
     }
 }

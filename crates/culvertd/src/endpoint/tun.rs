@@ -117,7 +117,10 @@ pub(crate) fn write(worker: &Worker, joiner: Joiner<'_, '_>, packets: u64) {
     }
     let drops = &worker.shared.drops;
     match worker.tun().map(|queue| joiner.flush(&queue)) {
-        Some(Ok(report)) => count(&drops.tun_full, report.dropped),
+        Some(Ok(report)) => {
+            count(&drops.tun_full, report.dropped);
+            count(&drops.superseded_ack, report.superseded);
+        }
         // The reader of the queue sees the same error and reports it.
         Some(Err(_)) | None => count(&drops.tun_error, packets),
     }

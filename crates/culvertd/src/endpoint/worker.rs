@@ -38,6 +38,8 @@ pub(crate) struct WorkerParts {
     pub(crate) tun_gone: mpsc::Sender<u64>,
     /// Decides when it rests.
     pub(crate) moderation: Arc<Moderation>,
+    /// Whether redundant TCP acknowledgements of clients are left out.
+    pub(crate) ack_filter: bool,
     /// Becomes true when the worker must end.
     pub(crate) stop: watch::Receiver<bool>,
     /// Gets the registered sockets, for the control thread to send with, or why the worker can't start.
@@ -54,6 +56,7 @@ pub(crate) struct Worker {
     tun: RefCell<Option<Rc<AsyncTunQueue>>>,
     /// Told of every packet; decides whether the worker rests before it waits.
     pub(crate) moderation: Arc<Moderation>,
+    ack_filter: bool,
 }
 
 /// What became of a packet from outside.
@@ -117,6 +120,7 @@ async fn serve(parts: WorkerParts) {
         tun,
         tun_gone,
         moderation,
+        ack_filter,
         mut stop,
         ready,
     } = parts;
@@ -135,13 +139,14 @@ async fn serve(parts: WorkerParts) {
         arena: RefCell::new(BytesMut::new()),
         tun: RefCell::new(None),
         moderation,
+        ack_filter,
     });
     // The receiver is gone only when the start failed elsewhere, and then `stop` ends this worker.
     drop(ready.send(Ok(sockets)));
     for index in 0..worker.sockets.len() {
         tokio::task::spawn_local(receive_datagrams(Rc::clone(&worker), index));
     }
-    let buffers = Rc::new(RefCell::new(tcp::Buffers::default()));
+    let buffers = Rc::new(RefCell::new(tcp::Buffers::new(worker.join_batch())));
     for listener in listeners {
         tokio::task::spawn_local(tcp::accept(Rc::clone(&worker), listener, Rc::clone(&buffers)));
     }
@@ -155,7 +160,7 @@ async fn receive_datagrams(worker: Rc<Worker>, index: usize) {
     let socket = Arc::clone(&worker.sockets[index]);
     let number = u16::try_from(index).unwrap_or(u16::MAX);
     let mut batch = RecvBatch::new();
-    let mut join = JoinBatch::new();
+    let mut join = worker.join_batch();
     loop {
         if let Err(error) = socket.recv(&mut batch).await {
             // An error of the socket, not of a packet. None is known to last; don't spin if one does.
@@ -197,6 +202,11 @@ impl Worker {
         self.moderation.handled(datagrams);
         tun::write(self, joiner, packets);
         self.flush();
+    }
+
+    /// Room for what a batch brings for the TUN device.
+    fn join_batch(&self) -> JoinBatch {
+        JoinBatch::new().filter_acks(self.ack_filter)
     }
 
     /// The TUN queue, unless the device is gone just now.
