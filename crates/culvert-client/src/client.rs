@@ -145,6 +145,26 @@ impl Client {
             .seal(now.instant, ip, out)
     }
 
+    /// Exact size of the data packet that carries `payload` bytes.
+    ///
+    /// # Errors
+    /// [`DropReason::NoKey`] before the client is connected.
+    pub fn sealed_len(&self, payload: usize) -> Result<usize, DropReason> {
+        self.data.as_ref().ok_or(DropReason::NoKey)?.sealed_len(payload)
+    }
+
+    /// Seals an IP packet, given in parts, into the front of `out` and returns the data packet's length. Allocates
+    /// nothing.
+    ///
+    /// # Errors
+    /// Those of [`Self::seal`], and [`DropReason::NoRoom`] if `out` is shorter than [`Self::sealed_len`].
+    pub fn seal_into(&mut self, now: Now, parts: &[&[u8]], out: &mut [u8]) -> Result<usize, DropReason> {
+        self.data
+            .as_mut()
+            .ok_or(DropReason::NoKey)?
+            .seal_into(now.instant, parts, out)
+    }
+
     /// Does what is due. Harmless if nothing is.
     pub fn handle_timeout(&mut self, now: Now) {
         self.session.handle_timeout(now, &mut *self.entropy);

@@ -74,24 +74,50 @@ impl DataChannel {
         self.send_key
     }
 
+    /// Exact size of the packet that carries `payload` bytes.
+    ///
+    /// # Errors
+    /// [`DropReason::NoKey`].
+    pub(crate) fn sealed_len(&self, payload: usize) -> Result<usize, DropReason> {
+        let framed = payload + self.settings.framing.len();
+        Ok(self.sending_key()?.sealed_len(self.header().len, framed))
+    }
+
     /// Appends one sealed packet to `out`.
     pub(crate) fn seal(&mut self, now: Instant, payload: &[u8], out: &mut Vec<u8>) -> Result<(), DropReason> {
-        let key = self
-            .keys
+        let start = out.len();
+        out.resize(start + self.sealed_len(payload.len())?, 0);
+        let sealed = self.seal_into(now, &[payload], out.get_mut(start..).unwrap_or_default());
+        out.truncate(start + sealed.as_ref().copied().unwrap_or(0));
+        sealed.map(drop)
+    }
+
+    /// Seals the concatenation of `parts` into the front of `out` and returns the packet's length.
+    pub(crate) fn seal_into(
+        &mut self,
+        now: Instant,
+        parts: &[&[u8]],
+        out: &mut [u8],
+    ) -> Result<usize, DropReason> {
+        let sealed = self
+            .sending_key()?
+            .seal_into(&self.header(), self.settings.framing, parts, out)?;
+        self.last_tx = now;
+        Ok(sealed)
+    }
+
+    fn sending_key(&self) -> Result<&DataKey, DropReason> {
+        self.keys
             .get(self.send_key.index())
             .and_then(Option::as_ref)
-            .ok_or(DropReason::NoKey)?;
-        let header = match self.settings.peer {
+            .ok_or(DropReason::NoKey)
+    }
+
+    fn header(&self) -> DataHeader {
+        match self.settings.peer {
             Some(peer) => DataHeader::v2(self.send_key, peer),
             None => DataHeader::v1(self.send_key),
-        };
-        let start = out.len();
-        let framed = payload.len() + self.settings.framing.len();
-        out.resize(start + key.sealed_len(header.len, framed), 0);
-        let room = out.get_mut(start..).unwrap_or_default();
-        let sealed = key.seal_into(&header, self.settings.framing, &[payload], room);
-        out.truncate(start + sealed.as_ref().copied().unwrap_or(0));
-        sealed.map(|_| self.last_tx = now)
+        }
     }
 
     /// Opens a packet in place.

@@ -1,0 +1,85 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use culvert_wire::Transport;
+use ipnetwork::IpNetwork;
+
+/// Puts load on an OpenVPN server and tells, as JSON lines, what came through.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Connect clients and carry the packets of a TUN device through their tunnels until stopped.
+    Tunnel(TunnelArguments),
+}
+
+/// The server and who connects to it.
+#[derive(Debug, Args)]
+pub(crate) struct ConnectArguments {
+    /// Address and port of the server.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) server: SocketAddr,
+    /// Transport protocol.
+    #[arg(long, default_value = "udp")]
+    pub(crate) proto: Proto,
+    /// Authority of the server's certificate, PEM.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: PathBuf,
+    /// Certificate all clients show, PEM.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: PathBuf,
+    /// Its private key, PEM.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Number of clients.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) clients: u32,
+}
+
+/// `--proto`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Proto {
+    /// One packet per datagram.
+    Udp,
+    /// A connection per client.
+    Tcp,
+}
+
+impl From<Proto> for Transport {
+    fn from(proto: Proto) -> Self {
+        match proto {
+            Proto::Udp => Self::Udp,
+            Proto::Tcp => Self::Tcp,
+        }
+    }
+}
+
+/// Arguments of `tunnel`.
+#[derive(Debug, Args)]
+pub(crate) struct TunnelArguments {
+    #[command(flatten)]
+    pub(crate) connect: ConnectArguments,
+    /// Send each datagram as a message of its own and receive them as they come, as clients without UDP_SEGMENT and
+    /// UDP_GRO do.
+    #[arg(long)]
+    pub(crate) no_gso: bool,
+    /// Name of the TUN device that gets the addresses of all clients.
+    #[arg(long, default_value = "bench0")]
+    pub(crate) device: String,
+    /// Network to reach through the tunnels; may be repeated.
+    #[arg(long, value_name = "CIDR", num_args = 1..)]
+    pub(crate) route: Vec<IpNetwork>,
+    /// Handshakes at a time.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) concurrency: u32,
+}

@@ -1,0 +1,93 @@
+//! What all clients have in common, read once: the server, the certificates and what a stock client says of itself.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use culvert_client::{Client, ClientSettings, Personality};
+use culvert_control::tls::{ClientTls, ClientTlsParams, MinTlsVersion, TlsClock};
+use culvert_control::{SessionConfig, SessionWrap, TlsSide};
+use culvert_crypto::{AuthDigest, ControlWrap, SystemEntropy};
+use culvert_transport::{UdpOptions, UdpSocket};
+use culvert_wire::{LinkAddr, Transport};
+
+use crate::arguments::ConnectArguments;
+use crate::clock;
+
+/// Where clients connect to, and as whom.
+pub(crate) struct Dialer {
+    pub(crate) server: SocketAddr,
+    pub(crate) transport: Transport,
+    settings: ClientSettings,
+    udp: UdpOptions,
+}
+
+impl Dialer {
+    /// Reads the certificates. `batching` says whether datagrams are joined by the kernel, both ways.
+    ///
+    /// # Errors
+    /// When a file can't be read or used; names it.
+    pub(crate) fn new(arguments: &ConnectArguments, batching: bool) -> Result<Self> {
+        let transport = arguments.proto.into();
+        let (ca, cert, key) = (
+            read(&arguments.ca)?,
+            read(&arguments.cert)?,
+            read(&arguments.key)?,
+        );
+        let tls = ClientTls::build(&ClientTlsParams {
+            ca_pem: &ca,
+            identity_pem: Some((&cert, &key)),
+            require_server_purpose: true,
+            verify_x509_name: None,
+            min_version: MinTlsVersion::Tls13,
+            tls12_only: false,
+            // Certificates are checked as of the start; no run is long enough for the difference to count.
+            clock: TlsClock::new(clock::now().unix),
+        })?;
+        let personality = Personality::v2_6();
+        let session = SessionConfig {
+            options: personality.options(transport),
+            credentials: personality.credentials(None),
+            ..SessionConfig::new(TlsSide::client(tls))
+        };
+        Ok(Self {
+            server: arguments.server,
+            transport,
+            settings: ClientSettings {
+                session: Arc::new(session),
+                wrap: SessionWrap::new(ControlWrap::none()),
+                personality,
+                auth: AuthDigest::Sha1,
+            },
+            udp: UdpOptions {
+                reuse_port: false,
+                gro: batching,
+                gso: batching,
+                ..UdpOptions::default()
+            },
+        })
+    }
+
+    /// A client that starts to connect over `link`.
+    pub(crate) fn client(&self, link: LinkAddr) -> Client {
+        let entropy = Box::new(SystemEntropy::new());
+        Client::connect(clock::now(), self.settings.clone(), link, entropy)
+    }
+
+    /// A UDP socket of its own for one client.
+    ///
+    /// # Errors
+    /// When the kernel refuses; says what to do.
+    pub(crate) fn udp_socket(&self) -> Result<UdpSocket> {
+        let any: IpAddr = match self.server {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        Ok(UdpSocket::bind(SocketAddr::new(any, 0), &self.udp)?)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("Failed to read {}", path.display()))
+}
