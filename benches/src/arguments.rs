@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -21,6 +21,18 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Connect clients and carry the packets of a TUN device through their tunnels until stopped.
     Tunnel(TunnelArguments),
+    /// Connect and leave, over and over.
+    Handshakes(HandshakesArguments),
+    /// Send UDP packets through the tunnels as fast as possible, each as a datagram of its own.
+    Blast(BlastArguments),
+    /// Count the UDP packets that arrive, until stopped.
+    Sink(ListenArguments),
+    /// Connect clients and keep them connected until stopped.
+    Idle(IdleArguments),
+    /// Move bytes over one TCP connection per source address, to or from a `pump`.
+    Flows(FlowsArguments),
+    /// The other end of `flows`, until stopped.
+    Pump(ListenArguments),
 }
 
 /// The server and who connects to it.
@@ -82,4 +94,80 @@ pub(crate) struct TunnelArguments {
     /// Handshakes at a time.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) concurrency: u32,
+}
+
+/// Arguments of `handshakes`.
+#[derive(Debug, Args)]
+pub(crate) struct HandshakesArguments {
+    #[command(flatten)]
+    pub(crate) connect: ConnectArguments,
+    /// How long.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seconds: u64,
+    /// Handshakes at a time.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) concurrency: u32,
+}
+
+/// Arguments of `blast`.
+#[derive(Debug, Args)]
+pub(crate) struct BlastArguments {
+    #[command(flatten)]
+    pub(crate) connect: ConnectArguments,
+    /// Bytes of each packet inside the tunnel, IP header included.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(28..=9000))]
+    pub(crate) size: u16,
+    /// How long.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seconds: u64,
+    /// Address and port behind the server the packets go to.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) to: SocketAddrV4,
+    /// Handshakes at a time, before the packets.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) concurrency: u32,
+}
+
+/// Arguments of `idle`.
+#[derive(Debug, Args)]
+pub(crate) struct IdleArguments {
+    #[command(flatten)]
+    pub(crate) connect: ConnectArguments,
+    /// Handshakes at a time.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) concurrency: u32,
+}
+
+/// Arguments of the ends behind the server.
+#[derive(Debug, Args)]
+pub(crate) struct ListenArguments {
+    /// Address and port to listen on.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) listen: SocketAddr,
+}
+
+/// Arguments of `flows`.
+#[derive(Debug, Args)]
+pub(crate) struct FlowsArguments {
+    /// Address and port of the `pump`.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) to: SocketAddr,
+    /// Source addresses, one connection each.
+    #[arg(long, value_name = "IP,..", value_delimiter = ',', required = true)]
+    pub(crate) from: Vec<IpAddr>,
+    /// Which way the bytes go.
+    #[arg(long)]
+    pub(crate) direction: Direction,
+    /// How long.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) seconds: u64,
+}
+
+/// `--direction`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Direction {
+    /// To the pump.
+    Up,
+    /// From the pump.
+    Down,
 }

@@ -17,8 +17,10 @@ use crate::dialer::Dialer;
 
 /// The longest packet on a TCP connection.
 const MAX_FRAME: usize = 9_000 + 512;
-/// Bytes that wait for a TCP connection before its sender should pause: half of what the queue takes.
+/// Bytes that wait for a TCP connection before its sender should pause. The queue takes a super-packet beyond that.
 const CONGESTED: usize = 256 << 10;
+/// Packets a TCP connection's queue takes: enough that the bytes decide, however small they are.
+const QUEUED_PACKETS: usize = 16 << 10;
 
 /// The way out.
 #[derive(Debug)]
@@ -85,7 +87,10 @@ async fn open_tcp(server: SocketAddr) -> Result<(Link, Incoming)> {
     stream.set_nodelay(true).context("Failed to set TCP_NODELAY")?;
     let connection = TcpConnection::new(stream, server);
     let link = connection.link();
-    let queue = Arc::new(OutQueue::new(OutQueueLimits::default()));
+    let queue = Arc::new(OutQueue::new(OutQueueLimits {
+        packets: QUEUED_PACKETS,
+        ..OutQueueLimits::default()
+    }));
     let (reader, writer) = connection.split(MAX_FRAME, &queue);
     // A write that fails ends the queue, which the reader notices.
     tokio::task::spawn_local(writer.run());

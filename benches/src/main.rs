@@ -8,12 +8,19 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod blast;
 mod clock;
 mod dialer;
 mod fleet;
+mod flows;
+mod handshakes;
+mod idle;
 mod link;
+mod packet;
+mod pump;
 mod report;
 mod session;
+mod sink;
 mod stop;
 mod tunnel;
 
@@ -51,6 +58,12 @@ fn run(command: Command) -> Result<()> {
     local.block_on(&runtime, async {
         match command {
             Command::Tunnel(arguments) => tunnel::run(arguments).await,
+            Command::Handshakes(arguments) => handshakes::run(arguments).await,
+            Command::Blast(arguments) => blast::run(arguments).await,
+            Command::Sink(arguments) => sink::run(arguments.listen).await,
+            Command::Idle(arguments) => idle::run(arguments).await,
+            Command::Flows(arguments) => flows::run(arguments).await,
+            Command::Pump(arguments) => pump::run(arguments.listen).await,
         }
     })
 }

@@ -22,6 +22,63 @@ pub(crate) enum Report {
     },
     /// A tunnel was stopped.
     End(TrafficReport),
+    /// A measurement is over.
+    Result(Outcome),
+}
+
+/// What a measurement brought.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Outcome {
+    /// Of `handshakes`.
+    Handshakes {
+        /// Clients that got their options.
+        connects: u64,
+        /// Clients that didn't; those cut off by the end count as neither.
+        failed: u64,
+        /// How long it took.
+        seconds: f64,
+        /// What the generator itself needed of the processors.
+        cpu_seconds: f64,
+    },
+    /// Of `blast`.
+    Sent {
+        /// Datagrams the kernel took.
+        sent: u64,
+        /// Bytes of the packets in them, as inside the tunnel.
+        bytes: u64,
+        /// How long it took.
+        seconds: f64,
+        /// What the generator itself needed of the processors.
+        cpu_seconds: f64,
+    },
+    /// Of `sink`.
+    Received {
+        /// Datagrams.
+        received: u64,
+        /// Their payload.
+        bytes: u64,
+    },
+    /// Of `idle`.
+    Kept {
+        /// Clients still connected.
+        clients: u64,
+        /// Clients that ended.
+        lost: u64,
+        /// How long they were kept.
+        seconds: f64,
+        /// What the generator itself needed of the processors.
+        cpu_seconds: f64,
+    },
+    /// Of `flows` and `pump`.
+    Moved {
+        /// Bytes that arrived.
+        bytes: u64,
+        /// How long it took.
+        seconds: f64,
+        /// What the generator itself needed of the processors.
+        cpu_seconds: f64,
+    },
 }
 
 /// What a tunnel carried, counted as packets inside of it.
@@ -79,5 +136,12 @@ mod tests {
         let line = serde_json::to_value(ready).unwrap();
         assert_eq!(line["event"], "ready");
         assert_eq!(line["addresses"][0], "10.66.0.2");
+        let received = Outcome::Received {
+            received: 3,
+            bytes: 42,
+        };
+        let line = serde_json::to_value(Report::Result(received)).unwrap();
+        assert_eq!(line["event"], "result");
+        assert_eq!(line["received"], 3);
     }
 }

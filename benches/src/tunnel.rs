@@ -17,6 +17,7 @@ use crate::clock::{self, Stopwatch};
 use crate::dialer::Dialer;
 use crate::fleet::Fleet;
 use crate::link::Incoming;
+use crate::packet::source;
 use crate::report::{Report, TrafficReport};
 use crate::session::Session;
 use crate::stop::Stop;
@@ -149,16 +150,19 @@ impl Tunnel {
             queue.recv_super(&mut buffer).await?;
             let now = clock::now();
             for turn in 1.. {
-                match source(buffer.packet_mut()).and_then(|source| routes.get(&source)) {
-                    Some(session) => {
-                        self.send(now, session, &mut buffer);
-                        if !touched.last().is_some_and(|last| std::ptr::eq(*last, &**session)) {
-                            touched.push(session);
-                        }
+                let session = source(buffer.packet_mut()).and_then(|source| routes.get(&source));
+                if let Some(session) = session {
+                    self.send(now, session, &mut buffer);
+                    if !touched.last().is_some_and(|last| std::ptr::eq(*last, &**session)) {
+                        touched.push(session);
                     }
-                    None => add(&self.dropped, 1),
+                } else {
+                    add(&self.dropped, 1);
                 }
-                if turn == BUDGET || !queue.try_recv_super(&mut buffer)? {
+                if turn == BUDGET
+                    || session.is_some_and(|session| session.link().is_congested())
+                    || !queue.try_recv_super(&mut buffer)?
+                {
                     break;
                 }
             }
@@ -205,26 +209,6 @@ impl Tunnel {
     }
 }
 
-/// The source address of an IPv4 packet.
-fn source(packet: &[u8]) -> Option<Ipv4Addr> {
-    let octets: [u8; 4] = *packet.get(12..)?.first_chunk()?;
-    (packet.first()? >> 4 == 4).then(|| octets.into())
-}
-
 fn add(counter: &Cell<u64>, count: u64) {
     counter.set(counter.get() + count);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn packets_are_told_apart_by_their_source() {
-        let packet = culvert_benches::ipv4_packet(64, [10, 66, 0, 2], [10, 77, 0, 2]);
-        assert_eq!(source(&packet), Some(Ipv4Addr::new(10, 66, 0, 2)));
-        assert_eq!(source(&packet[..15]), None);
-        assert_eq!(source(&[0x60; 40]), None);
-        assert_eq!(source(&[]), None);
-    }
 }

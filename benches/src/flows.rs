@@ -1,0 +1,91 @@
+//! `flows`: one TCP connection per source address to a `pump`, for the throughput of many tunnels at once.
+
+use std::cell::Cell;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::arguments::{Direction, FlowsArguments};
+use crate::clock::Stopwatch;
+use crate::pump::{self, GIVE, TAKE};
+use crate::report::{Outcome, Report};
+
+/// How long a connection may take to come about, and what was sent to arrive.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Connects all, moves bytes for the given time, and counts those that arrived.
+///
+/// # Errors
+/// When a connection can't be made or breaks.
+pub(crate) async fn run(arguments: FlowsArguments) -> Result<()> {
+    let mut streams = Vec::new();
+    for from in &arguments.from {
+        streams.push(connect(*from, arguments.to).await?);
+    }
+    let watch = Stopwatch::start();
+    let deadline = Instant::now() + Duration::from_secs(arguments.seconds);
+    let mut flows = JoinSet::new();
+    for stream in streams {
+        match arguments.direction {
+            Direction::Up => flows.spawn_local(up(stream, deadline)),
+            Direction::Down => flows.spawn_local(down(stream, deadline)),
+        };
+    }
+    let mut bytes = 0;
+    while let Some(flow) = flows.join_next().await {
+        bytes += flow.context("A task of the generator failed")??;
+    }
+    let result = Outcome::Moved {
+        bytes,
+        seconds: watch.seconds(),
+        cpu_seconds: watch.cpu_seconds(),
+    };
+    Report::Result(result).print()
+}
+
+async fn connect(from: IpAddr, to: SocketAddr) -> Result<TcpStream> {
+    let socket = if to.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    };
+    let socket = socket.context("Failed to open a TCP socket")?;
+    socket.bind(SocketAddr::new(from, 0)).with_context(|| {
+        format!("Failed to use the source address {from}; is it an address of this namespace?")
+    })?;
+    timeout(PATIENCE, socket.connect(to))
+        .await
+        .with_context(|| format!("{to} doesn't answer {from}; does `culvert-bench pump` listen there?"))?
+        .with_context(|| format!("Failed to connect from {from} to {to}"))
+}
+
+/// Sends until the deadline; returns how many bytes arrived, once they have.
+async fn up(mut stream: TcpStream, deadline: Instant) -> Result<u64> {
+    stream.write_u8(TAKE).await.context("The connection broke")?;
+    if let Ok(ended) = timeout_at(deadline, pump::give(&mut stream, &Cell::new(0))).await {
+        ended.context("The connection broke")?;
+    }
+    stream.shutdown().await.context("The connection broke")?;
+    match timeout(PATIENCE, stream.read_u64()).await {
+        Ok(arrived) => arrived.context("The connection broke before all that was sent had arrived"),
+        Err(_) => bail!("What was sent didn't arrive within {PATIENCE:?} after the end"),
+    }
+}
+
+/// Receives until the deadline; returns how many bytes arrived.
+async fn down(mut stream: TcpStream, deadline: Instant) -> Result<u64> {
+    stream.write_u8(GIVE).await.context("The connection broke")?;
+    let arrived = Cell::new(0);
+    match timeout_at(deadline, pump::take(&mut stream, &arrived)).await {
+        Err(_) => Ok(arrived.get()),
+        Ok(ended) => {
+            ended.context("The connection broke")?;
+            bail!("The pump closed the connection before the end")
+        }
+    }
+}
