@@ -89,3 +89,49 @@ async fn down(mut stream: TcpStream, deadline: Instant) -> Result<u64> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    /// Runs one flow against a pump over loopback; returns the flow's count and the pump's.
+    async fn flow(direction: Direction) -> (u64, u64) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        let moved = std::rc::Rc::new(Cell::new(0));
+        let pumped = std::rc::Rc::clone(&moved);
+        tokio::task::spawn_local(async move { pump::accept(listener, &pumped).await });
+        let stream = connect("127.0.0.1".parse().unwrap(), to).await.unwrap();
+        let deadline = Instant::now() + Duration::from_millis(200);
+        let arrived = match direction {
+            Direction::Up => up(stream, deadline).await.unwrap(),
+            Direction::Down => down(stream, deadline).await.unwrap(),
+        };
+        (arrived, moved.get())
+    }
+
+    #[tokio::test]
+    async fn bytes_sent_up_are_those_the_pump_took() {
+        let (arrived, pumped) = LocalSet::new().run_until(flow(Direction::Up)).await;
+        assert!(arrived > pump::CHUNK as u64, "{arrived}");
+        assert_eq!(arrived, pumped);
+    }
+
+    #[tokio::test]
+    async fn bytes_received_are_no_more_than_the_pump_gave() {
+        let (arrived, pumped) = LocalSet::new().run_until(flow(Direction::Down)).await;
+        assert!(arrived > pump::CHUNK as u64, "{arrived}");
+        assert!(arrived <= pumped, "{arrived} > {pumped}");
+    }
+
+    #[tokio::test]
+    async fn a_foreign_source_address_is_named() {
+        let error = connect("192.0.2.1".parse().unwrap(), "127.0.0.1:9".parse().unwrap())
+            .await
+            .unwrap_err();
+        assert!(format!("{error:#}").contains("192.0.2.1"), "{error:#}");
+    }
+}

@@ -47,7 +47,7 @@ pub(crate) async fn run(listen: SocketAddr) -> Result<()> {
 }
 
 /// Accepts connections for ever.
-async fn accept(listener: TcpListener, moved: &Rc<Cell<u64>>) -> Result<()> {
+pub(crate) async fn accept(listener: TcpListener, moved: &Rc<Cell<u64>>) -> Result<()> {
     loop {
         let (stream, from) = listener.accept().await.context("Failed to accept")?;
         let moved = Rc::clone(moved);

@@ -152,3 +152,68 @@ impl DataChannel {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(now: Instant) -> DataChannel {
+        let settings = DataSettings {
+            cipher: DataCipher::Aes256Gcm,
+            format: DataFormat::Aead,
+            framing: Framing::None,
+            peer: PeerId::new(7),
+            ping: None,
+            ping_restart: None,
+        };
+        let mut channel = DataChannel::new(now, settings);
+        let mut bytes = [0; Key2::LEN];
+        for (byte, number) in bytes.iter_mut().zip(0u8..=u8::MAX) {
+            *byte = number;
+        }
+        channel
+            .install(now, KeyId::FIRST, &Key2::from_exporter(bytes))
+            .unwrap();
+        channel
+    }
+
+    #[test]
+    fn sealing_in_parts_into_a_slice_is_sealing_the_whole() {
+        let now = Instant::now();
+        let mut whole = Vec::new();
+        channel(now).seal(now, b"headerpayload", &mut whole).unwrap();
+        let mut channel = channel(now);
+        let mut room = vec![0; channel.sealed_len(13).unwrap()];
+        let len = channel
+            .seal_into(now, &[b"header", b"payload"], &mut room)
+            .unwrap();
+        assert_eq!(len, room.len());
+        assert_eq!(room, whole);
+    }
+
+    #[test]
+    fn too_little_room_costs_no_packet_id() {
+        let now = Instant::now();
+        let mut first = Vec::new();
+        channel(now).seal(now, b"payload", &mut first).unwrap();
+        let mut channel = channel(now);
+        assert_eq!(
+            channel.seal_into(now, &[b"payload"], &mut [0; 8]),
+            Err(DropReason::NoRoom)
+        );
+        let mut again = Vec::new();
+        channel.seal(now, b"payload", &mut again).unwrap();
+        assert_eq!(first, again);
+    }
+
+    #[test]
+    fn without_a_key_nothing_is_sealed() {
+        let now = Instant::now();
+        let mut channel = channel(now);
+        channel.remove(KeyId::FIRST);
+        let mut out = vec![1];
+        assert_eq!(channel.seal(now, b"payload", &mut out), Err(DropReason::NoKey));
+        assert_eq!(out, [1]);
+        assert_eq!(channel.sealed_len(7), Err(DropReason::NoKey));
+    }
+}
