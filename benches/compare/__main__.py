@@ -16,7 +16,8 @@ from .errors import BenchError
 from .lab import Lab
 from .plot import bar_plot
 from .results import Comparison, Run, compare
-from .rows import ROWS, Bench, Row
+from .row import Bench, Row
+from .rows import ROWS
 from .servers import Side
 from .table import comparison_table, detail_table
 

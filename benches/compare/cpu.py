@@ -1,4 +1,4 @@
-"""CPU time of processes and of the whole machine over a measured window, from /proc."""
+"""CPU time of processes and of the whole machine over a measured window, and memory of processes, from /proc."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ class Machine:
     irq: float
     idle: float
     steal: float
+
+    @property
+    def busy(self) -> float:
+        """Seconds of work, whoever it was done for."""
+        return self.user + self.system + self.irq
 
     def since(self, before: Machine) -> Machine:
         """What was spent from `before` to this."""
@@ -69,6 +74,15 @@ def process_seconds(process: Process) -> float:
         raise BenchError(f"the CPU time of {process.title} cannot be read: {error}") from error
 
 
+def resident_kib(process: Process) -> int:
+    """The memory a process holds, in KiB."""
+    process.check_alive()
+    try:
+        return parse_resident(Path("/proc", str(process.pid), "status").read_text())
+    except OSError as error:
+        raise BenchError(f"the memory of {process.title} cannot be read: {error}") from error
+
+
 def machine_seconds() -> Machine:
     """What the machine's cores spent since it was started."""
     return parse_machine(Path("/proc/stat").read_text())
@@ -78,6 +92,14 @@ def parse_process(stat: str) -> float:
     """Reads utime and stime, fields 14 and 15 of /proc/PID/stat; the name before them may hold spaces and brackets."""
     fields = stat.rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def parse_resident(status: str) -> int:
+    """Reads VmRSS of /proc/PID/status, which is in KiB."""
+    for line in status.splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise BenchError("/proc/PID/status has no line VmRSS: is this Linux?")
 
 
 def parse_machine(stat: str) -> Machine:

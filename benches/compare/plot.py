@@ -22,8 +22,11 @@ text { font: 13px sans-serif; fill: #1f2328 }
 
 
 def bar_plot(comparisons: list[Comparison]) -> str:
-    """Draws each comparison as two bars, stock's being 100 %; a thin line spans least and most, a red one is the target."""
-    shown = [comparison for comparison in comparisons if comparison.stock and comparison.culvert]
+    """Draws each comparison as two bars, stock's being 100 %; a thin line spans least and most, a red one is the target.
+
+    Figures of which more is better are left out: in their bars the shorter one would lose.
+    """
+    shown = [one for one in comparisons if one.stock and one.culvert and not one.figure.more_is_better]
     height = TOP + GROUP * len(shown) + 16
     groups = "\n".join(_group(comparison, TOP + GROUP * index) for index, comparison in enumerate(shown))
     return f"""\

@@ -52,8 +52,13 @@ class Process:
     def wait_for(self, text: str, seconds: float) -> None:
         """Returns once the log holds `text`; raises `BenchError` when the program ends or the time is up first."""
         deadline = time.monotonic() + seconds
-        while text not in self.log_text():
-            self.check_alive()
+        while True:
+            # Asked before the log is read: the last thing a program does may be to say it.
+            ended = self._child.poll() is not None
+            if text in self.log_text():
+                return
+            if ended:
+                self.check_alive()
             if time.monotonic() > deadline:
                 raise BenchError(f"{self.title} did not say {text!r} within {seconds:.0f} s. {self._log_end()}")
             time.sleep(0.05)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from statistics import median
 
-from .rows import Figure, Figures, Row
+from .row import Figure, Figures, Row
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One line of the table: a row's figure on both sides, and stock's divided by Culvert's, pair by pair."""
+    """One line of the table: a row's figure on both sides, and how many times as good Culvert is, pair by pair."""
 
     row: Row
     figure: Figure
@@ -44,8 +44,9 @@ class Comparison:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is reached by the median ratio; unknown without a target or when only one side ran."""
-        return self.figure.met(self.ratio.median) if self.ratio else None
+        """Whether the medians reach the target; unknown without one, or when only one side ran."""
+        ratio = self.ratio.median if self.ratio else None
+        return self.figure.met(ratio, self.culvert.median if self.culvert else None)
 
     def as_json(self) -> dict[str, object]:
         """The comparison as the JSON file holds it."""
@@ -54,6 +55,8 @@ class Comparison:
             "figure": self.figure.key,
             "unit": self.figure.unit,
             "target": self.figure.target,
+            "at_most": self.figure.at_most,
+            "more_is_better": self.figure.more_is_better,
             "met": self.met,
             **{
                 name: asdict(spread) if spread else None
@@ -76,7 +79,8 @@ def _compare(row: Row, figure: Figure, runs: list[Run]) -> Comparison:
     stock = _by_pair(runs, "stock", figure.key)
     culvert = _by_pair(runs, "culvert", figure.key)
     # A pair's two runs are neighbours in time: what slows the machine down for a minute cancels out.
-    ratios = [stock[pair] / culvert[pair] for pair in stock if culvert.get(pair)]
+    pairs = [figure.ratio(stock[pair], culvert[pair]) for pair in stock if pair in culvert]
+    ratios = [ratio for ratio in pairs if ratio is not None]
     return Comparison(row, figure, Spread.of([*stock.values()]), Spread.of([*culvert.values()]), Spread.of(ratios))
 
 

@@ -19,6 +19,9 @@ server 10.67.0.0 255.255.0.0
 push "route 10.77.0.0 255.255.255.0"
 keepalive 10 60
 duplicate-cn
+max-clients 60000
+connect-freq-initial 1000000 1
+hash-size 16384 16384
 ca pki/ca.crt
 cert pki/server.crt
 key pki/server.key
@@ -62,7 +65,7 @@ class Side:
 
 
 def stock(program: str) -> Side:
-    """Stock OpenVPN: package defaults, apart from topology subnet, keepalive and duplicate-cn."""
+    """Stock OpenVPN: package defaults, apart from topology subnet, keepalive, duplicate-cn, and no limits in its way."""
 
     def start(lab: Lab, transport: str) -> Process:
         proto = "udp" if transport == "udp" else "tcp-server"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .results import Comparison, Run, Spread, medians
-from .rows import Row
+from .row import Row
 
 # A process at this share of one core cannot do more.
 BUSY = 0.95
@@ -21,13 +21,17 @@ DETAILS = (
     ("load_receiver", "receiver"),
     ("machine_rest", "rest"),
     ("busiest_load", "busiest load, cores"),
-    ("lost_percent", "pings lost, %"),
+    ("load_ceiling", "load's ceiling, Gbit/s"),
+    ("per_second", "done per s"),
+    ("load_per_cpu_second", "per s of load CPU"),
+    ("idle_percent", "idle, %"),
+    ("lost_percent", "lost, %"),
 )
 
 
 def comparison_table(comparisons: list[Comparison]) -> str:
     """The one table: medians, least and most, ratios and targets."""
-    header = ["row", "figure", "stock", "culvert", "stock/culvert", "target", "met"]
+    header = ["row", "figure", "stock", "culvert", "times as good", "target", "met"]
     lines = [
         [
             comparison.row.name,
@@ -46,7 +50,7 @@ def comparison_table(comparisons: list[Comparison]) -> str:
 def detail_table(rows: list[Row], runs: list[Run]) -> str:
     """What else was seen, as medians: machine and load in CPU seconds per GiB, and who was at a limit."""
     lines = [
-        [row.name, side, *(f"{seen[key]:.2f}" if key in seen else "-" for key, _ in DETAILS), _limit(seen)]
+        [row.name, side, *(number(seen[key]) if key in seen else "-" for key, _ in DETAILS), _limit(seen)]
         for row in rows
         for side in ("stock", "culvert")
         if (seen := medians(runs, row.name, side))
@@ -65,7 +69,7 @@ def number(value: float) -> str:
 
 
 def _limit(seen: dict[str, float]) -> str:
-    """Names what kept a transfer from going faster, as far as CPU time tells."""
+    """Names what kept the work from going faster, as far as CPU time tells."""
     if "busiest_load" not in seen:
         return "-"
     limits = []
@@ -73,8 +77,7 @@ def _limit(seen: dict[str, float]) -> str:
         limits.append("load")
     if seen["server_core"] >= BUSY:
         limits.append("server")
-    total = sum(seen[key] for key in ("machine_user", "machine_system", "machine_irq", "machine_idle", "machine_steal"))
-    if seen["machine_idle"] < 0.05 * total:
+    if seen["idle_percent"] < 100 * (1 - BUSY):
         limits.append("machine")
     return ", ".join(limits) or "-"
 

@@ -29,6 +29,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::arguments::{Arguments, Command};
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
+    allow_many_files();
     match run(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -45,6 +47,16 @@ fn main() -> ExitCode {
             drop(writeln!(std::io::stderr(), "culvert-bench: {error:#}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Raises the number of open files to what the process may raise it to: each client has a socket. Where the kernel
+/// refuses, the first client that gets none says so.
+fn allow_many_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 

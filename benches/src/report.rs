@@ -1,7 +1,7 @@
 //! What is printed: one JSON object per line on standard output.
 
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -19,6 +19,11 @@ pub(crate) enum Report {
         addresses: Vec<Ipv4Addr>,
         /// How long that took.
         seconds: f64,
+    },
+    /// Whatever is sent to this address from now on counts.
+    Listening {
+        /// Where.
+        address: SocketAddr,
     },
     /// A tunnel was stopped.
     End(TrafficReport),

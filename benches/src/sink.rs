@@ -27,6 +27,10 @@ pub(crate) async fn run(listen: SocketAddr) -> Result<()> {
     };
     let socket = AsyncUdpSocket::new(UdpSocket::bind(listen, &options)?)
         .context("Failed to register the UDP socket")?;
+    Report::Listening {
+        address: socket.local_addr(),
+    }
+    .print()?;
     let mut count = Count::default();
     tokio::select! {
         () = stop.told() => {}
