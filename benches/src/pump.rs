@@ -32,7 +32,9 @@ pub(crate) async fn run(listen: SocketAddr) -> Result<()> {
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("Failed to listen on TCP {listen}"))?;
-    let address = listener.local_addr().context("Failed to read the address listened on")?;
+    let address = listener
+        .local_addr()
+        .context("Failed to read the address listened on")?;
     Report::Listening { address }.print()?;
     let moved = Rc::new(Cell::new(0));
     let watch = Stopwatch::start();
