@@ -77,7 +77,7 @@ class Lab:
     def run(self, title: str, namespace: str, command: list[str], seconds: float) -> str:
         """Runs a program in a namespace to its end and returns what it wrote."""
         check_exists(namespace)
-        return output_of(title, ["ip", "netns", "exec", namespace, *command], seconds)
+        return output_of(title, ["ip", "netns", "exec", namespace, *command], seconds, self.folder)
 
     def _build(self) -> None:
         clients = [self.client(index) for index in range(self._clients)]

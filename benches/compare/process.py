@@ -79,11 +79,11 @@ class Process:
         return "The end of its log:\n" + "\n".join(f"    {line}" for line in lines) if lines else "Its log is empty."
 
 
-def output_of(title: str, command: list[str], seconds: float) -> str:
+def output_of(title: str, command: list[str], seconds: float, cwd: Path | None = None) -> str:
     """Runs a program to its end within `seconds` and returns what it wrote; raises `BenchError` if it fails."""
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
+            command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
         )
     except OSError as error:
         raise BenchError(f"{title} did not start: {' '.join(command)}: {error.strerror}") from error
