@@ -19,6 +19,8 @@ CONNECT_SECONDS = 20.0
 CLIENT_SECONDS = 0.05
 # Beyond the time asked for: connecting, and waiting for the last packets.
 GRACE_SECONDS = 40.0
+# Addresses that many clients connect from: Culvert takes some 64 new ones a second from each.
+SOURCES = 100
 PUMP_PORT = 5202
 SINK_PORT = 5203
 
@@ -65,7 +67,7 @@ def connect_tunnel(bench: Bench, index: int, transport: str, clients: int = 1) -
 
 def connect_idle(bench: Bench, index: int, clients: int) -> Process:
     """Starts clients in namespace `index` that do nothing but stay connected, and waits until all are."""
-    return _connect(bench, index, "idle", "udp", clients, [])
+    return _connect(bench, index, "idle", "udp", clients, _sources(bench, index))
 
 
 def check_kept(idle: Process, clients: int) -> None:
@@ -110,7 +112,7 @@ def run_flows(bench: Bench, index: int, addresses: list[str], direction: str) ->
 
 def run_handshakes(bench: Bench, index: int) -> Handshakes:
     """Connects and leaves, over and over."""
-    command = [*_command(bench, index, "handshakes", "udp", None), "--seconds", str(bench.seconds)]
+    command = [*_command(bench, index, "handshakes", "udp", None), "--seconds", str(bench.seconds), *_sources(bench, index)]
     said = bench.lab.run("culvert-bench handshakes", bench.lab.client(index), command, bench.seconds + GRACE_SECONDS)
     report = parse_report(said, "result")
     return Handshakes(_count(report, "connects"), _count(report, "failed"), _seconds(report))
@@ -156,6 +158,10 @@ def _command(bench: Bench, index: int, command: str, transport: str, clients: in
         "--ca", "pki/ca.crt", "--cert", "pki/client.crt", "--key", "pki/client.key",
         *(["--clients", str(clients)] if clients else []),
     ]  # fmt: skip
+
+
+def _sources(bench: Bench, index: int) -> list[str]:
+    return ["--from", ",".join(bench.lab.add_sources(index, SOURCES))]
 
 
 def _listen(lab: Lab, program: str, command: str, port: int) -> Process:

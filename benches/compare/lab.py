@@ -24,6 +24,7 @@ from .process import Process, output_of
 PREFIX = "cvbench"
 HOST_NETWORK = "10.77.0.0/24"
 HOST_ADDRESS = "10.77.0.2"
+FIRST_SOURCE = 10
 
 
 class Lab:
@@ -65,6 +66,14 @@ class Lab:
     def server_address(self, index: int) -> str:
         """The server's address as client `index` reaches it."""
         return f"10.9.{index}.1"
+
+    def add_sources(self, index: int, count: int) -> list[str]:
+        """Gives client `index` more addresses to connect from and returns them: servers limit what comes from one."""
+        addresses = [f"10.9.{index}.{FIRST_SOURCE + number}" for number in range(count)]
+        batch = self.folder / f"sources{index}"
+        batch.write_text("".join(f"addr add {address}/24 dev wan{index}\n" for address in addresses))
+        _ip("-n", self.client(index), "-batch", str(batch))
+        return addresses
 
     def start(self, title: str, namespace: str, command: list[str]) -> Process:
         """Starts a program in a namespace; it ends with the lab at the latest."""

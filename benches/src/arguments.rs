@@ -53,6 +53,9 @@ pub(crate) struct ConnectArguments {
     /// Its private key, PEM.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
+    /// Addresses of this machine to connect from, in turn: servers limit what comes from one. Default: the kernel's choice.
+    #[arg(long, value_name = "IP,..", value_delimiter = ',')]
+    pub(crate) from: Vec<IpAddr>,
     /// Number of clients.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) clients: u32,

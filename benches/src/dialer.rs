@@ -1,6 +1,6 @@
 //! What all clients have in common, read once: the server, the certificates and what a stock client says of itself.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use culvert_wire::{LinkAddr, Transport};
 
 use crate::arguments::ConnectArguments;
 use crate::clock;
+use crate::sources::Sources;
 
 /// Where clients connect to, and as whom.
 pub(crate) struct Dialer {
@@ -21,6 +22,8 @@ pub(crate) struct Dialer {
     pub(crate) transport: Transport,
     settings: ClientSettings,
     udp: UdpOptions,
+    /// Addresses that connections come from.
+    pub(crate) sources: Sources,
 }
 
 impl Dialer {
@@ -66,6 +69,7 @@ impl Dialer {
                 gso: batching,
                 ..UdpOptions::default()
             },
+            sources: Sources::new(arguments.from.clone(), arguments.server),
         })
     }
 
@@ -80,11 +84,10 @@ impl Dialer {
     /// # Errors
     /// When the kernel refuses; says what to do.
     pub(crate) fn udp_socket(&self) -> Result<UdpSocket> {
-        let any: IpAddr = match self.server {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        Ok(UdpSocket::bind(SocketAddr::new(any, 0), &self.udp)?)
+        Ok(UdpSocket::bind(
+            SocketAddr::new(self.sources.next(), 0),
+            &self.udp,
+        )?)
     }
 }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::arguments::{Direction, FlowsArguments};
 use crate::clock::Stopwatch;
+use crate::link;
 use crate::pump::{self, GIVE, TAKE};
 use crate::report::{Outcome, Report};
 
@@ -49,15 +50,7 @@ pub(crate) async fn run(arguments: FlowsArguments) -> Result<()> {
 }
 
 async fn connect(from: IpAddr, to: SocketAddr) -> Result<TcpStream> {
-    let socket = if to.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    };
-    let socket = socket.context("Failed to open a TCP socket")?;
-    socket.bind(SocketAddr::new(from, 0)).with_context(|| {
-        format!("Failed to use the source address {from}; is it an address of this namespace?")
-    })?;
+    let socket = link::tcp_socket(from)?;
     timeout(PATIENCE, socket.connect(to))
         .await
         .with_context(|| format!("{to} doesn't answer {from}; does `culvert-bench pump` listen there?"))?

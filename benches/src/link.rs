@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -11,7 +11,7 @@ use culvert_transport::{
     TcpConnection,
 };
 use culvert_wire::{LinkAddr, TcpLink, Transport, UdpPath};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 
 use crate::dialer::Dialer;
 
@@ -58,7 +58,7 @@ pub(crate) enum Incoming {
 pub(crate) async fn open(dialer: &Dialer) -> Result<(Link, Incoming)> {
     match dialer.transport {
         Transport::Udp => open_udp(dialer),
-        Transport::Tcp => open_tcp(dialer.server).await,
+        Transport::Tcp => open_tcp(dialer.sources.next(), dialer.server).await,
     }
 }
 
@@ -80,8 +80,25 @@ fn open_udp(dialer: &Dialer) -> Result<(Link, Incoming)> {
     Ok((Link::Udp { socket, path, batch }, incoming))
 }
 
-async fn open_tcp(server: SocketAddr) -> Result<(Link, Incoming)> {
-    let stream = TcpStream::connect(server)
+/// A TCP socket that connects from the address `from`.
+///
+/// # Errors
+/// When no socket can be had, or the address isn't one of this namespace.
+pub(crate) fn tcp_socket(from: IpAddr) -> Result<TcpSocket> {
+    let socket = match from {
+        IpAddr::V4(_) => TcpSocket::new_v4(),
+        IpAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let socket = socket.context("Failed to open a TCP socket")?;
+    socket.bind(SocketAddr::new(from, 0)).with_context(|| {
+        format!("Failed to use the source address {from}; is it an address of this namespace?")
+    })?;
+    Ok(socket)
+}
+
+async fn open_tcp(from: IpAddr, server: SocketAddr) -> Result<(Link, Incoming)> {
+    let stream = tcp_socket(from)?
+        .connect(server)
         .await
         .with_context(|| format!("Failed to connect to TCP {server}"))?;
     stream.set_nodelay(true).context("Failed to set TCP_NODELAY")?;

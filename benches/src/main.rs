@@ -21,6 +21,7 @@ mod pump;
 mod report;
 mod session;
 mod sink;
+mod sources;
 mod stop;
 mod tunnel;
 
