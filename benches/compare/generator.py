@@ -112,7 +112,8 @@ def run_flows(bench: Bench, index: int, addresses: list[str], direction: str) ->
 
 def run_handshakes(bench: Bench, index: int) -> Handshakes:
     """Connects and leaves, over and over."""
-    command = [*_command(bench, index, "handshakes", "udp", None), "--seconds", str(bench.seconds), *_sources(bench, index)]
+    command = _command(bench, index, "handshakes", "udp", None)
+    command += ["--seconds", str(bench.seconds), *_sources(bench, index)]
     said = bench.lab.run("culvert-bench handshakes", bench.lab.client(index), command, bench.seconds + GRACE_SECONDS)
     report = parse_report(said, "result")
     return Handshakes(_count(report, "connects"), _count(report, "failed"), _seconds(report))

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -17,7 +18,10 @@ use crate::pump::{self, GIVE, TAKE};
 use crate::report::{Outcome, Report};
 
 /// How long a connection may take to come about, and what was sent to arrive.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes a connection may hold that TCP hasn't sent yet. Without a limit a hundred connections hold more than a slow server
+/// carries in a minute, and all of it has to arrive.
+const UNSENT: u32 = 256 << 10;
 
 /// Connects all, moves bytes for the given time, and counts those that arrived.
 ///
@@ -51,6 +55,9 @@ pub(crate) async fn run(arguments: FlowsArguments) -> Result<()> {
 
 async fn connect(from: IpAddr, to: SocketAddr) -> Result<TcpStream> {
     let socket = link::tcp_socket(from)?;
+    SockRef::from(&socket)
+        .set_tcp_notsent_lowat(UNSENT)
+        .context("Failed to set TCP_NOTSENT_LOWAT")?;
     timeout(PATIENCE, socket.connect(to))
         .await
         .with_context(|| format!("{to} doesn't answer {from}; does `culvert-bench pump` listen there?"))?
