@@ -49,8 +49,9 @@ pub(crate) async fn run(arguments: HandshakesArguments) -> Result<()> {
 async fn repeat(dialer: Rc<Dialer>, counts: Rc<Counts>) {
     loop {
         match Session::connect(&dialer).await {
-            Ok((session, _)) => {
+            Ok((session, incoming)) => {
                 session.leave();
+                incoming.leave_to(&dialer);
                 counts.connects.set(counts.connects.get() + 1);
             }
             Err(error) => {

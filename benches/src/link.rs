@@ -75,7 +75,7 @@ fn open_udp(dialer: &Dialer) -> Result<(Link, Incoming)> {
     let incoming = Incoming::Udp {
         socket: Arc::clone(&socket),
         server: dialer.server,
-        batch: Box::default(),
+        batch: dialer.spare.borrow_mut().pop().unwrap_or_default(),
     };
     Ok((Link::Udp { socket, path, batch }, incoming))
 }
@@ -213,6 +213,13 @@ impl Incoming {
                     ReadOutcome::Closed => return Err(io::ErrorKind::UnexpectedEof.into()),
                 }
             },
+        }
+    }
+
+    /// Leaves the buffers to the next client of `dialer`.
+    pub(crate) fn leave_to(self, dialer: &Dialer) {
+        if let Self::Udp { batch, .. } = self {
+            dialer.spare.borrow_mut().push(batch);
         }
     }
 

@@ -12,7 +12,7 @@ const TTL: u8 = 64;
 const UDP: u8 = 17;
 
 /// An IPv4 UDP packet of `len` bytes, at least [`MIN_LEN`], that a router forwards and a socket at `to` receives.
-/// Without a UDP checksum, which IPv4 doesn't demand.
+/// With a UDP checksum, as every sender's: packets without are not joined on their way.
 pub(crate) fn udp(len: u16, from: SocketAddrV4, to: SocketAddrV4) -> Vec<u8> {
     let len = len.max(MIN_LEN as u16);
     let mut packet = vec![0x45, 0];
@@ -29,7 +29,29 @@ pub(crate) fn udp(len: u16, from: SocketAddrV4, to: SocketAddrV4) -> Vec<u8> {
     packet.extend_from_slice(&(len - IP_HEADER as u16).to_be_bytes());
     packet.extend_from_slice(&[0, 0]);
     packet.resize(len.into(), 0x5a);
+    let sum = match udp_checksum(&packet) {
+        // Zero would mean that there is none.
+        0 => u16::MAX,
+        sum => sum,
+    };
+    if let Some(field) = packet.get_mut(IP_HEADER + 6..MIN_LEN) {
+        field.copy_from_slice(&sum.to_be_bytes());
+    }
     packet
+}
+
+/// The checksum of a UDP packet: over the pseudo header, which is addresses, protocol and length, and all behind the IP
+/// header. Zero for a packet whose checksum fits.
+fn udp_checksum(packet: &[u8]) -> u16 {
+    let udp = packet.get(IP_HEADER..).unwrap_or_default();
+    let mut covered = packet.get(12..IP_HEADER).unwrap_or_default().to_vec();
+    covered.extend_from_slice(&[0, UDP]);
+    covered.extend_from_slice(&(udp.len() as u16).to_be_bytes());
+    covered.extend_from_slice(udp);
+    if covered.len() % 2 == 1 {
+        covered.push(0);
+    }
+    checksum(&covered)
 }
 
 /// The source address of an IPv4 packet.
@@ -38,7 +60,7 @@ pub(crate) fn source(packet: &[u8]) -> Option<Ipv4Addr> {
     (packet.first()? >> 4 == 4).then(|| octets.into())
 }
 
-/// The Internet checksum of a header of even length.
+/// The Internet checksum of an even number of bytes.
 fn checksum(header: &[u8]) -> u16 {
     let (words, _) = header.as_chunks::<2>();
     let sum: u32 = words
@@ -71,6 +93,17 @@ mod tests {
         assert_eq!(packet[20..22], 40_000u16.to_be_bytes());
         assert_eq!(packet[22..24], 9u16.to_be_bytes());
         assert_eq!(packet[24..26], 280u16.to_be_bytes());
+    }
+
+    #[test]
+    fn the_udp_checksum_fits_whether_the_length_is_even_or_odd() {
+        for len in [28, 64, 65, 1400] {
+            let mut packet = packet(len);
+            assert_ne!(packet[26..28], [0, 0], "{len}");
+            assert_eq!(udp_checksum(&packet), 0, "{len}");
+            packet[12] ^= 1;
+            assert_ne!(udp_checksum(&packet), 0, "{len}");
+        }
     }
 
     #[test]
