@@ -31,7 +31,8 @@ def single_datagrams(size: int) -> Measure:
     """Packets of `size` bytes from one client, each sent by itself as a stock client does: how many the server forwards
     for each second of its CPU time.
 
-    More are sent than the server takes. What it or the kernel drops is not counted, though it may have cost something.
+    They are sent as fast as the load can. What the server or the kernel drops is not counted, though it may have cost
+    something.
     """
 
     def measure(bench: Bench) -> Figures:
