@@ -18,7 +18,7 @@ use crate::pump::{self, GIVE, TAKE};
 use crate::report::{Outcome, Report};
 
 /// How long a connection may take to come about, and what was sent to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Bytes a connection may hold that TCP hasn't sent yet. Without a limit a hundred connections hold more than a slow server
 /// carries in a minute, and all of it has to arrive.
 const UNSENT: u32 = 256 << 10;
