@@ -27,7 +27,7 @@ pub(crate) struct Dialer {
     pub(crate) sources: Sources,
     /// Receive batches of clients that left, for the next ones: a batch is 4 MiB, and to zero a new one for each client
     /// costs half as much as all else in a handshake.
-    pub(crate) spare: RefCell<Vec<Box<RecvBatch>>>,
+    pub(crate) spare: RefCell<Vec<RecvBatch>>,
 }
 
 impl Dialer {

@@ -75,7 +75,7 @@ fn open_udp(dialer: &Dialer) -> Result<(Link, Incoming)> {
     let incoming = Incoming::Udp {
         socket: Arc::clone(&socket),
         server: dialer.server,
-        batch: dialer.spare.borrow_mut().pop().unwrap_or_default(),
+        batch: Box::new(dialer.spare.borrow_mut().pop().unwrap_or_default()),
     };
     Ok((Link::Udp { socket, path, batch }, incoming))
 }
@@ -219,7 +219,7 @@ impl Incoming {
     /// Leaves the buffers to the next client of `dialer`.
     pub(crate) fn leave_to(self, dialer: &Dialer) {
         if let Self::Udp { batch, .. } = self {
-            dialer.spare.borrow_mut().push(batch);
+            dialer.spare.borrow_mut().push(*batch);
         }
     }
 
