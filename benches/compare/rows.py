@@ -63,7 +63,7 @@ ROWS = (
     *_transfers("udp-stock", "udp", "stock client", stock_client, 5, 8),
     *_transfers("tcp-stock", "tcp", "stock client", stock_client, 10, 10),
     *_transfers("udp-gso", "udp", "batching client", batching_client, 14, 12, _THROUGHPUT),
-    *_transfers("tcp", "tcp", "batching client", batching_client, None, None),
+    *_transfers("tcp", "tcp", "batching client", batching_client, 10, 10),
     Row("latency-idle", "UDP, stock client, pings and nothing else", "udp", 1, _ROUND_TRIPS, latency(False)),
     Row("latency-loaded", "UDP, stock client, pings while another downloads", "udp", 2, _ROUND_TRIPS, latency(True)),
     _generated("clients-100-up", "100 batching clients, a TCP flow of each to the host", 1, _CROWD, crowd(100, "up")),
