@@ -117,6 +117,19 @@ impl Logged {
         Ok(kilobytes * 1024)
     }
 
+    /// CPU time spent so far, user and system.
+    ///
+    /// # Errors
+    /// Fails when the process is gone.
+    pub fn cpu(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        let after = stat.rsplit(") ").next().context("no fields")?;
+        let fields: Vec<&str> = after.split(' ').collect();
+        let ticks: u64 = fields.get(11).context("utime")?.parse::<u64>()?
+            + fields.get(12).context("stime")?.parse::<u64>()?;
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
     /// The exit status, once it ended.
     ///
     /// # Errors

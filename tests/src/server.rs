@@ -208,12 +208,7 @@ impl Culvertd {
     /// # Errors
     /// Fails when the process is gone.
     pub fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.pid()))?;
-        let after = stat.rsplit(") ").next().context("no fields")?;
-        let fields: Vec<&str> = after.split(' ').collect();
-        let ticks: u64 = fields.get(11).context("utime")?.parse::<u64>()?
-            + fields.get(12).context("stime")?.parse::<u64>()?;
-        Ok(Duration::from_millis(ticks * 10))
+        self.process.cpu()
     }
 
     /// Starts the server again after it ended, with the same configuration.

@@ -165,6 +165,15 @@ pub fn open_connections(to: SocketAddr, count: u32, bytes: &[u8]) -> Result<Vec<
         .collect()
 }
 
+/// Tries to open TCP connections and keeps those that come up. On a lab's links a connection that isn't up by then waits
+/// for a server whose queue is full.
+#[must_use]
+pub fn try_connections(to: SocketAddr, count: u32) -> Vec<TcpStream> {
+    (0..count)
+        .filter_map(|_| TcpStream::connect_timeout(&to, Duration::from_millis(50)).ok())
+        .collect()
+}
+
 /// How many of the connections the other side has closed.
 #[must_use]
 pub fn closed(streams: &[TcpStream]) -> usize {

@@ -1,33 +1,20 @@
-//! Measures the stock server under the strangers of the hostile tests, for the comparison in `docs/hostile.md`.
-//!
-//! Run as root: `cargo run -p culvert-tests --example stock-figures`.
-#![allow(clippy::print_stdout)] // Printing is its purpose.
+//! Strangers that send datagrams.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use culvert_tests::lab::SERVER_V4;
 use culvert_tests::stock::StockServer;
 use culvert_tests::stranger::{
     IP_UDP, add_addresses, first_packet, flood_first_packets, send_garbage, stall_handshakes,
 };
 use culvert_tests::{Lab, OpenVpn};
 
-fn to() -> SocketAddr {
-    SocketAddr::from((SERVER_V4, 443))
-}
+use crate::to;
 
-fn main() -> Result<()> {
-    answers()?;
-    flood()?;
-    stalled()?;
-    garbage()
-}
-
-fn answers() -> Result<()> {
+pub(crate) fn answers() -> Result<()> {
     let lab = Lab::new(1)?;
-    let _server = StockServer::start(&lab)?;
+    let _server = StockServer::plan(&lab)?.start()?;
     for length in [14, 9] {
         let (count, size) =
             lab.clients[0].enter(move || answers_to(&first_packet(0x0102_0304_0506_0708)[..length]))?;
@@ -53,9 +40,9 @@ fn answers_to(packet: &[u8]) -> Result<(u32, usize)> {
     Ok((count, size))
 }
 
-fn flood() -> Result<()> {
+pub(crate) fn flood() -> Result<()> {
     let lab = Lab::new(2)?;
-    let server = StockServer::start(&lab)?;
+    let server = StockServer::plan(&lab)?.start()?;
     let sources = add_addresses(&lab.clients[1], 1, 250)?;
     let flood =
         lab.clients[1].spawn(move || flood_first_packets(&sources, to(), 2_000, Duration::from_secs(40)))?;
@@ -70,9 +57,9 @@ fn flood() -> Result<()> {
     Ok(())
 }
 
-fn stalled() -> Result<()> {
+pub(crate) fn stalled() -> Result<()> {
     let lab = Lab::new(2)?;
-    let mut server = StockServer::start(&lab)?;
+    let mut server = StockServer::plan(&lab)?.start()?;
     let sources = add_addresses(&lab.clients[1], 1, 240)?;
     let before = server.process().memory()?;
     let (proved, _sockets) = lab.clients[1].enter(move || stall_handshakes(&sources, to(), 1_200))?;
@@ -88,9 +75,9 @@ fn stalled() -> Result<()> {
     Ok(())
 }
 
-fn garbage() -> Result<()> {
+pub(crate) fn garbage() -> Result<()> {
     let lab = Lab::new(1)?;
-    let mut server = StockServer::start(&lab)?;
+    let mut server = StockServer::plan(&lab)?.start()?;
     let (memory, log) = (server.process().memory()?, server.process().log_len());
     let answered = lab.clients[0].enter(|| send_garbage(to(), 100_000))?;
     println!(
