@@ -91,7 +91,10 @@ fn exhaust(lab: &Lab, server: &mut StockServer) -> Result<()> {
     let series = pings
         .join()
         .map_err(|_| anyhow!("the pinging thread panicked"))??;
-    println!("220 connections with 160 descriptors: the live client: {series:?}");
+    println!(
+        "220 connections with 160 descriptors: the live client: {} of {} pings answered, {} in a row not",
+        series.received, series.sent, series.longest_gap
+    );
     Ok(())
 }
 

@@ -63,6 +63,7 @@ pub(crate) fn stalled() -> Result<()> {
     let sources = add_addresses(&lab.clients[1], 1, 240)?;
     let before = server.process().memory()?;
     let (proved, _sockets) = lab.clients[1].enter(move || stall_handshakes(&sources, to(), 1_200))?;
+    std::thread::sleep(Duration::from_millis(200));
     let grown = server.process().memory()?.saturating_sub(before);
     let start = Instant::now();
     let mut client = OpenVpn::start(&lab, 0, "real", &server.profile())?;
