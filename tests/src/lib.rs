@@ -13,6 +13,7 @@ pub mod relay;
 pub mod server;
 pub mod stock;
 pub mod stranger;
+pub mod stream;
 pub mod traffic;
 
 pub use endpoint::EndpointPlan;

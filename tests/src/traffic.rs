@@ -1,11 +1,12 @@
 //! Real traffic between a client machine and the host: bulk transfers with verified hashes, and a ping series.
 
+use std::cmp::Reverse;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use ring::digest;
@@ -16,19 +17,21 @@ use crate::netns::Netns;
 pub const BULK_PORT: u16 = 5001;
 /// The UDP port of [`EchoServer`].
 pub const ECHO_PORT: u16 = 5002;
-/// The TCP port of [`StreamEcho`].
-pub const STREAM_PORT: u16 = 5003;
 /// The size of a matrix transfer, each way.
 pub const TRANSFER: u64 = 20_000_000;
 
-const STALL: Duration = Duration::from_secs(120);
+/// How many of its longest silences a ping series keeps.
+const SILENCES: usize = 16;
+
+/// How long a connection may stand still.
+pub(crate) const STALL: Duration = Duration::from_secs(120);
 
 /// Pseudo-random bytes that depend on a seed: both ends can make and check them without a file.
 #[derive(Clone, Debug)]
-struct Pattern(u64);
+pub(crate) struct Pattern(pub(crate) u64);
 
 impl Pattern {
-    fn fill(&mut self, out: &mut [u8]) {
+    pub(crate) fn fill(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(8) {
             self.0 ^= self.0 << 13;
             self.0 ^= self.0 >> 7;
@@ -86,7 +89,7 @@ fn serve_one(mut stream: TcpStream) -> Result<()> {
 
 /// A thread with a stop flag, ended when dropped.
 #[derive(Debug)]
-struct Stoppable {
+pub(crate) struct Stoppable {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<()>>>,
 }
@@ -110,7 +113,7 @@ impl Drop for Stoppable {
 }
 
 /// Serves every connection to a port of a namespace on a thread of its own.
-fn accept_all(ns: &Netns, port: u16, serve: fn(TcpStream)) -> Result<Stoppable> {
+pub(crate) fn accept_all(ns: &Netns, port: u16, serve: fn(TcpStream)) -> Result<Stoppable> {
     let listener = ns.enter(move || Ok(TcpListener::bind(("::", port))?))?;
     listener.set_nonblocking(true)?;
     Stoppable::spawn(ns, move |stop| {
@@ -173,74 +176,6 @@ fn transfer_here(host: IpAddr, length: u64) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// Echoes TCP streams on the host.
-#[derive(Debug)]
-pub struct StreamEcho {
-    _thread: Stoppable,
-}
-
-impl StreamEcho {
-    /// Starts listening in a namespace.
-    ///
-    /// # Errors
-    /// Fails when the port is taken.
-    pub fn start(ns: &Netns) -> Result<Self> {
-        let thread = accept_all(ns, STREAM_PORT, |stream| {
-            // How it ends shows at the client's end, where the test looks.
-            drop(stream.set_read_timeout(Some(STALL)));
-            drop(std::io::copy(&mut &stream, &mut &stream));
-        })?;
-        Ok(Self { _thread: thread })
-    }
-}
-
-/// Sends a steady stream over one TCP connection to [`StreamEcho`] and verifies what comes back; returns the bytes that
-/// did. Steady, so that no queue on the way fills and what is lost is lost by whatever the test does meanwhile.
-///
-/// # Errors
-/// Fails when the connection breaks, stalls for a minute, or brings something else back.
-pub fn spawn_stream(
-    ns: &Netns,
-    host: IpAddr,
-    bytes_per_second: usize,
-    length: Duration,
-) -> Result<JoinHandle<Result<u64>>> {
-    const BEAT: Duration = Duration::from_millis(10);
-    let chunk = bytes_per_second / 100;
-    let beats = u32::try_from(length.as_millis() / BEAT.as_millis())?;
-    ns.spawn(move || {
-        let stream =
-            TcpStream::connect((host, STREAM_PORT)).context("Failed to reach the host through the tunnel")?;
-        stream.set_read_timeout(Some(STALL))?;
-        stream.set_write_timeout(Some(STALL))?;
-        stream.set_nodelay(true)?;
-        let mut reader = stream.try_clone()?;
-        let verifier = std::thread::spawn(move || verify_stream(&mut reader, chunk, beats));
-        let mut pattern = Pattern(1);
-        let mut buffer = vec![0; chunk];
-        let start = Instant::now();
-        for beat in 0..beats {
-            std::thread::sleep((start + BEAT * beat).saturating_duration_since(Instant::now()));
-            pattern.fill(&mut buffer);
-            (&stream).write_all(&buffer).context("The stream broke")?;
-        }
-        verifier
-            .join()
-            .map_err(|_| anyhow::anyhow!("the verifier panicked"))?
-    })
-}
-
-fn verify_stream(reader: &mut TcpStream, chunk: usize, beats: u32) -> Result<u64> {
-    let mut pattern = Pattern(1);
-    let (mut expected, mut got) = (vec![0; chunk], vec![0; chunk]);
-    for _ in 0..beats {
-        pattern.fill(&mut expected);
-        reader.read_exact(&mut got).context("The stream broke")?;
-        ensure!(expected == got, "the stream came back damaged");
-    }
-    Ok(chunk as u64 * u64::from(beats))
-}
-
 /// Echoes UDP datagrams on the host.
 #[derive(Debug)]
 pub struct EchoServer {
@@ -277,8 +212,25 @@ pub struct PingSeries {
     pub received: u32,
     /// The longest run of consecutive requests without an answer.
     pub longest_gap: u32,
-    /// The longest time between two answers.
-    pub longest_silence: Duration,
+    /// The longest times between two answers, the longest first.
+    pub silences: Vec<Silence>,
+}
+
+/// A time without an answer in a ping series.
+#[derive(Clone, Copy, Debug)]
+pub struct Silence {
+    /// When the answer before it came.
+    pub since: SystemTime,
+    /// The time to the answer after it.
+    pub length: Duration,
+}
+
+impl Silence {
+    /// Whether any of it is less than `within` away from a moment.
+    #[must_use]
+    pub fn is_near(&self, moment: SystemTime, within: Duration) -> bool {
+        self.since < moment + within && self.since + self.length + within > moment
+    }
 }
 
 /// Sends `count` UDP echo requests to the host, one each `interval`, and counts the answers.
@@ -321,6 +273,7 @@ fn collect_pings(socket: &UdpSocket, count: u32, done: &AtomicBool) -> PingSerie
         ..PingSeries::default()
     };
     let mut last: Option<Instant> = None;
+    let mut silences = Vec::with_capacity(count as usize);
     let mut buffer = [0; 64];
     while !done.load(Ordering::Relaxed) {
         let Ok(4) = socket.recv(&mut buffer) else { continue };
@@ -334,9 +287,14 @@ fn collect_pings(socket: &UdpSocket, count: u32, done: &AtomicBool) -> PingSerie
         series.received += 1;
         let now = Instant::now();
         if let Some(last) = last.replace(now) {
-            series.longest_silence = series.longest_silence.max(now - last);
+            let length = now - last;
+            let since = SystemTime::now() - length;
+            silences.push(Silence { since, length });
         }
     }
+    silences.sort_unstable_by_key(|silence| Reverse(silence.length));
+    silences.truncate(SILENCES);
+    series.silences = silences;
     let mut gap = 0;
     for answered in seen {
         gap = if answered { 0 } else { gap + 1 };
