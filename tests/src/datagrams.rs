@@ -8,17 +8,41 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::netns::Netns;
 
-/// Bytes of each datagram: with the headers around it fits a tunnel of any MTU.
-const SIZE: usize = 1100;
-/// Datagrams that are sent with one call, for the kernel to cut.
-const TRAIN: u32 = 30;
+/// Bytes that are sent with one call, for the kernel to cut, at most.
+const TRAIN: usize = 60_000;
+/// Datagrams of a train at most: how much stock clients take at once without losing some.
+const MOST: u32 = 30;
 /// The pause between two trains, so that no queue on the way fills.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What each datagram carries: its number, and bytes that depend on it and on their place.
-fn content(number: u32) -> Vec<u8> {
-    let fill = (4..SIZE).map(|at| (number.wrapping_mul(31) as usize + at * 7) as u8);
-    number.to_be_bytes().into_iter().chain(fill).collect()
+/// Trains of datagrams of one size, but for the last of each train, which is shorter.
+#[derive(Clone, Copy, Debug)]
+pub struct Trains {
+    /// How many there are.
+    pub count: u32,
+    /// Bytes of a datagram.
+    pub size: usize,
+}
+
+impl Trains {
+    /// Datagrams of one train.
+    fn length(self) -> u32 {
+        u32::try_from(TRAIN / self.size).unwrap_or(MOST).min(MOST)
+    }
+
+    /// Datagrams of all trains.
+    #[must_use]
+    pub fn datagrams(self) -> u32 {
+        self.count * self.length()
+    }
+
+    /// What a datagram carries: its number, and bytes that depend on it and on their place.
+    fn content(self, number: u32) -> Vec<u8> {
+        let last = number % self.length() + 1 == self.length();
+        let size = if last { self.size / 2 } else { self.size };
+        let fill = (4..size).map(|at| (number.wrapping_mul(31) as usize + at * 7 + at / 256) as u8);
+        number.to_be_bytes().into_iter().chain(fill).collect()
+    }
 }
 
 /// What became of a flow.
@@ -30,23 +54,24 @@ pub struct Arrived {
     pub lost: Vec<std::ops::Range<u32>>,
 }
 
-/// Sends so many trains from one namespace to an address in another and returns what arrived.
+/// Sends trains from one namespace to an address in another and returns what arrived.
 ///
 /// # Errors
 /// Fails when the sockets can't be made, and when a datagram arrives damaged, twice or behind a later one.
-pub fn send_trains(from: &Netns, to: &Netns, address: SocketAddr, trains: u32) -> Result<Arrived> {
+pub fn send_trains(from: &Netns, to: &Netns, address: SocketAddr, trains: Trains) -> Result<Arrived> {
     let socket = to.enter(move || Ok(UdpSocket::bind(address)?))?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
     // A receiver that is kept from its CPU for a moment must not count as a loss of the tunnel.
     setsockopt(&socket, sockopt::RcvBufForce, &(4 << 20))?;
-    let receiver = std::thread::spawn(move || receive(&socket, trains * TRAIN));
+    let receiver = std::thread::spawn(move || receive(&socket, trains));
     from.enter(move || {
         let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
-        setsockopt(&socket, sockopt::UdpGsoSegment, &i32::try_from(SIZE)?)
+        setsockopt(&socket, sockopt::UdpGsoSegment, &i32::try_from(trains.size)?)
             .context("This kernel can't cut trains of datagrams (UDP_SEGMENT)")?;
-        for train in 0..trains {
-            let numbers = train * TRAIN..(train + 1) * TRAIN;
-            socket.send_to(&numbers.flat_map(content).collect::<Vec<_>>(), address)?;
+        for train in 0..trains.count {
+            let numbers = train * trains.length()..(train + 1) * trains.length();
+            let bytes: Vec<u8> = numbers.flat_map(|number| trains.content(number)).collect();
+            socket.send_to(&bytes, address)?;
             std::thread::sleep(PAUSE);
         }
         Ok(())
@@ -57,9 +82,10 @@ pub fn send_trains(from: &Netns, to: &Netns, address: SocketAddr, trains: u32) -
 }
 
 /// Receives until the last datagram or silence.
-fn receive(socket: &UdpSocket, count: u32) -> Result<Arrived> {
+fn receive(socket: &UdpSocket, trains: Trains) -> Result<Arrived> {
     let (mut next, mut arrived) = (0, Arrived::default());
-    let mut buffer = [0; 2 * SIZE];
+    let count = trains.datagrams();
+    let mut buffer = vec![0; 2 * trains.size];
     while next < count {
         let Ok(length) = socket.recv(&mut buffer) else {
             break;
@@ -70,7 +96,7 @@ fn receive(socket: &UdpSocket, count: u32) -> Result<Arrived> {
         let number = number.context("a datagram arrived cut")?;
         ensure!(number >= next, "datagram {number} arrived after {}", next - 1);
         ensure!(
-            buffer[..length] == content(number),
+            buffer[..length] == trains.content(number),
             "datagram {number} arrived damaged"
         );
         if number > next {
