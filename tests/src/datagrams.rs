@@ -1,7 +1,9 @@
 //! A flow of numbered datagrams in trains, each checked where it arrives.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -12,8 +14,8 @@ use crate::netns::Netns;
 const TRAIN: usize = 60_000;
 /// Datagrams of a train at most: how much stock clients take at once without losing some.
 const MOST: u32 = 30;
-/// The pause between two trains, so that no queue on the way fills.
-const PAUSE: Duration = Duration::from_millis(10);
+/// How long a train is waited for before the next is sent. What was lost by then doesn't arrive.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Trains of datagrams of one size, but for the last of each train, which is shorter.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +56,8 @@ pub struct Arrived {
     pub lost: Vec<std::ops::Range<u32>>,
 }
 
-/// Sends trains from one namespace to an address in another and returns what arrived.
+/// Sends trains from one namespace to an address in another and returns what arrived. Each train waits until the one before
+/// has arrived, so that no queue on the way fills however slow the machine is.
 ///
 /// # Errors
 /// Fails when the sockets can't be made, and when a datagram arrives damaged, twice or behind a later one.
@@ -63,7 +66,9 @@ pub fn send_trains(from: &Netns, to: &Netns, address: SocketAddr, trains: Trains
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
     // A receiver that is kept from its CPU for a moment must not count as a loss of the tunnel.
     setsockopt(&socket, sockopt::RcvBufForce, &(4 << 20))?;
-    let receiver = std::thread::spawn(move || receive(&socket, trains));
+    let progress = Arc::new(AtomicU32::new(0));
+    let arrived = Arc::clone(&progress);
+    let receiver = std::thread::spawn(move || receive(&socket, trains, &progress));
     from.enter(move || {
         let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
         setsockopt(&socket, sockopt::UdpGsoSegment, &i32::try_from(trains.size)?)
@@ -72,7 +77,10 @@ pub fn send_trains(from: &Netns, to: &Netns, address: SocketAddr, trains: Trains
             let numbers = train * trains.length()..(train + 1) * trains.length();
             let bytes: Vec<u8> = numbers.flat_map(|number| trains.content(number)).collect();
             socket.send_to(&bytes, address)?;
-            std::thread::sleep(PAUSE);
+            let deadline = Instant::now() + PATIENCE;
+            while arrived.load(Ordering::Relaxed) < (train + 1) * trains.length() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         Ok(())
     })?;
@@ -81,8 +89,8 @@ pub fn send_trains(from: &Netns, to: &Netns, address: SocketAddr, trains: Trains
         .map_err(|_| anyhow::anyhow!("the receiver panicked"))?
 }
 
-/// Receives until the last datagram or silence.
-fn receive(socket: &UdpSocket, trains: Trains) -> Result<Arrived> {
+/// Receives until the last datagram or silence. `progress` is the number that is expected next.
+fn receive(socket: &UdpSocket, trains: Trains, progress: &AtomicU32) -> Result<Arrived> {
     let (mut next, mut arrived) = (0, Arrived::default());
     let count = trains.datagrams();
     let mut buffer = vec![0; 2 * trains.size];
@@ -103,6 +111,7 @@ fn receive(socket: &UdpSocket, trains: Trains) -> Result<Arrived> {
             arrived.lost.push(next..number);
         }
         next = number + 1;
+        progress.store(next, Ordering::Relaxed);
         arrived.count += 1;
     }
     if next < count {
