@@ -78,7 +78,8 @@ pub fn send_trains(from: &Netns, to: &Netns, address: SocketAddr, trains: Trains
             let bytes: Vec<u8> = numbers.flat_map(|number| trains.content(number)).collect();
             socket.send_to(&bytes, address)?;
             let deadline = Instant::now() + PATIENCE;
-            while arrived.load(Ordering::Relaxed) < (train + 1) * trains.length() && Instant::now() < deadline {
+            while arrived.load(Ordering::Relaxed) < (train + 1) * trains.length() && Instant::now() < deadline
+            {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }

@@ -1,7 +1,7 @@
 //! Every kernel offload switched on and off, in a covering set of combinations: whatever the kernel does for the packet
 //! path, what arrives must be what was sent, in order and with correct checksums.
 //!
-//! The settings make 384 combinations. A fault in one offload shows whatever the others do, and one between two offloads, or
+//! The settings make 768 combinations. A fault in one offload shows whatever the others do, and one between two offloads, or
 //! an offload and an MTU, shows where both meet; so [`ROWS`] is a covering array of strength two: any two values of two
 //! settings are met in some row. Only values that have an effect count: datagram offloads have none over TCP, and the
 //! offloads of the TUN device none without super-packets. A test checks that no pair is missing.
@@ -36,14 +36,16 @@ struct Row {
     proto: Proto,
     mtu: u16,
     moderation: &'static str,
+    ack_filter: bool,
     switches: [bool; 5],
 }
 
-const fn row(proto: Proto, mtu: u16, moderation: &'static str, switches: [bool; 5]) -> Row {
+const fn row(proto: Proto, mtu: u16, moderation: &'static str, ack_filter: bool, switches: [bool; 5]) -> Row {
     Row {
         proto,
         mtu,
         moderation,
+        ack_filter,
         switches,
     }
 }
@@ -52,17 +54,17 @@ const ON: bool = true;
 const OFF: bool = false;
 
 const ROWS: [Row; 11] = [
-    row(Proto::Udp, 1500, "200us", [ON, ON, ON, ON, ON]),
-    row(Proto::Tcp, 9000, "200us", [ON, ON, ON, ON, ON]),
-    row(Proto::Udp, 1280, "off", [OFF, OFF, ON, OFF, OFF]),
-    row(Proto::Udp, 9000, "1ms", [ON, OFF, ON, OFF, OFF]),
-    row(Proto::Udp, 9000, "off", [OFF, ON, OFF, OFF, OFF]),
-    row(Proto::Udp, 1500, "off", [OFF, OFF, ON, ON, ON]),
-    row(Proto::Udp, 1280, "off", [ON, ON, ON, ON, OFF]),
-    row(Proto::Tcp, 1500, "off", [OFF, ON, ON, OFF, OFF]),
-    row(Proto::Tcp, 1280, "1ms", [ON, OFF, OFF, OFF, ON]),
-    row(Proto::Udp, 1500, "off", [ON, OFF, OFF, OFF, ON]),
-    row(Proto::Udp, 1280, "1ms", [OFF, ON, ON, OFF, ON]),
+    row(Proto::Udp, 1500, "200us", ON, [ON, ON, ON, ON, ON]),
+    row(Proto::Tcp, 9000, "200us", OFF, [ON, ON, ON, ON, ON]),
+    row(Proto::Udp, 1280, "off", OFF, [OFF, OFF, ON, OFF, OFF]),
+    row(Proto::Udp, 9000, "1ms", OFF, [ON, OFF, ON, OFF, OFF]),
+    row(Proto::Udp, 9000, "off", ON, [OFF, ON, OFF, OFF, OFF]),
+    row(Proto::Udp, 1500, "off", OFF, [OFF, OFF, ON, ON, ON]),
+    row(Proto::Udp, 1280, "off", OFF, [ON, ON, ON, ON, OFF]),
+    row(Proto::Tcp, 1500, "off", ON, [OFF, ON, ON, OFF, OFF]),
+    row(Proto::Tcp, 1280, "1ms", OFF, [ON, OFF, OFF, OFF, ON]),
+    row(Proto::Udp, 1500, "off", ON, [ON, OFF, OFF, OFF, ON]),
+    row(Proto::Udp, 1280, "1ms", ON, [OFF, ON, ON, OFF, ON]),
 ];
 
 const BULK: u64 = 10_000_000;
@@ -79,6 +81,7 @@ impl Row {
             ("transport", u16::from(udp)),
             ("tun_mtu", self.mtu),
             ("moderation", u16::from(self.moderation != "off")),
+            ("ack_filter", u16::from(self.ack_filter)),
         ];
         for (name, on) in SWITCHES.into_iter().zip(self.switches) {
             let counts = match name {
@@ -106,10 +109,10 @@ impl Row {
         let transports = [Proto::Udp, Proto::Tcp].into_iter();
         let mtus = move |proto| MTUS.into_iter().map(move |mtu| (proto, mtu));
         transports.flat_map(mtus).flat_map(|(proto, mtu)| {
-            (0..64u8).map(move |bits| {
+            (0..128u8).map(move |bits| {
                 let moderation = if bits & 32 == 0 { "off" } else { "200us" };
                 let switches = std::array::from_fn(|switch| bits >> switch & 1 == 1);
-                row(proto, mtu, moderation, switches)
+                row(proto, mtu, moderation, bits & 64 != 0, switches)
             })
         })
     }
@@ -156,8 +159,12 @@ impl Setup {
         let switches = SWITCHES.into_iter().zip(row.switches);
         let lines: Vec<String> = switches.map(|(name, on)| format!("{name} = {on}\n")).collect();
         let daemon = format!(
-            "moderation = \"{}\"\n[offload]\n{}",
+            "moderation = \"{}\"
+ack_filter = {}
+[offload]
+{}",
             row.moderation,
+            row.ack_filter,
             lines.concat()
         );
         let mut plan = Culvertd::plan(lab)
