@@ -1,5 +1,7 @@
 //! What several fuzz targets need: a test PKI, both sides' TLS configuration, an address, a start time.
 
+pub mod tun;
+
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 

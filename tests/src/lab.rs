@@ -155,6 +155,22 @@ impl Lab {
         Ok(())
     }
 
+    /// Lets every link carry packets of so many bytes.
+    ///
+    /// # Errors
+    /// Fails when a link can't.
+    pub fn set_link_mtu(&self, mtu: u16) -> Result<()> {
+        let mtu = mtu.to_string();
+        let set = |ns: &Netns, device: &str| ns.run("ip", &["link", "set", device, "mtu", &mtu]).map(drop);
+        set(&self.server, "lan0")?;
+        set(&self.host, "lan0")?;
+        for (index, client) in self.clients.iter().enumerate() {
+            set(&self.server, &format!("wan{index}"))?;
+            set(client, "wan0")?;
+        }
+        Ok(())
+    }
+
     /// Client `index` as the server sees it from outside the tunnel.
     #[must_use]
     pub fn client_real_address(&self, index: usize) -> IpAddr {

@@ -3,6 +3,9 @@
 //! A [`Lab`] is one machine room: a server namespace, a host behind it, and any number of client namespaces.
 //! Nothing here leaves the namespaces a lab makes itself, and dropping the lab removes them.
 
+pub mod capture;
+pub mod counters;
+pub mod datagrams;
 pub mod endpoint;
 pub mod lab;
 pub mod netns;

@@ -54,6 +54,7 @@ pub struct ServerPlan<'l> {
     endpoint: EndpointPlan,
     others: Vec<EndpointPlan>,
     users: Vec<User>,
+    daemon: String,
     log_format: &'static str,
     descriptor_limit: Option<u32>,
 }
@@ -87,6 +88,7 @@ impl Culvertd {
             endpoint: EndpointPlan::new("lab", "10.66.0.0/24"),
             others: Vec::new(),
             users: Vec::new(),
+            daemon: String::new(),
             log_format: "text",
             descriptor_limit: None,
         }
@@ -353,6 +355,14 @@ impl ServerPlan<'_> {
             .authentication("client_certificate", &format!("\"{policy}\""))
     }
 
+    /// Adds lines of TOML before the endpoints, for settings of the daemon. A [`Culvertd::reload`] leaves them out: they
+    /// take effect at the start only.
+    #[must_use]
+    pub fn daemon(mut self, lines: &str) -> Self {
+        self.daemon.push_str(lines);
+        self
+    }
+
     /// Writes the log as `"text"` or `"json"`.
     #[must_use]
     pub fn log_format(mut self, format: &'static str) -> Self {
@@ -423,7 +433,7 @@ impl ServerPlan<'_> {
         let leaf = self.pki.client("client", self.leaf_kind)?;
         self.keys_of_wrap()?;
         let dir = self.lab.dir();
-        let format = format!("[log]\nformat = \"{}\"", self.log_format);
+        let format = format!("{}\n[log]\nformat = \"{}\"", self.daemon, self.log_format);
         let text = config(&self.endpoints()).replacen("[log]", &format, 1);
         std::fs::write(dir.join("culvert.toml"), text)?;
         for User {

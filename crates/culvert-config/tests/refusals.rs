@@ -133,8 +133,8 @@ fn single_values_are_refused_with_the_cure() {
     refuses("data_ciphers = []", &["no cipher is offered"]);
     refuses("legacy_digest = \"SHA256\"", &["legacy_cbc is off"]);
     refuses("topology = \"net30\"", &["net30", "always get \"subnet\""]);
-    refuses("tun_mtu = 9000", &["between 576 and 1600"]);
-    refuses("tun_mtu = 100", &["between 576 and 1600"]);
+    refuses("tun_mtu = 9001", &["between 576 and 9000"]);
+    refuses("tun_mtu = 100", &["between 576 and 9000"]);
     refuses("mssfix = \"1492 bytes\"", &["not an mssfix"]);
     refuses("mssfix = 90", &["between 576 and 9000"]);
     refuses("max_clients = 300", &["holds 253", "larger client_cidr_block"]);

@@ -39,6 +39,9 @@ pub mod forwarding;
 pub mod nat;
 pub mod netlink;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 mod device;
 mod error;
 mod offload;

@@ -107,7 +107,7 @@ pub struct EndpointSpec {
     pub auth_token: Option<AuthToken>,
     /// Most clients connected at once; `None` means as many as the client CIDR holds.
     pub max_clients: Option<u32>,
-    /// MTU of the TUN interface.
+    /// MTU of the TUN interface, and of a client's as far as the client allows.
     pub tun_mtu: u16,
     /// Limit put on the TCP segments of tunnelled connections.
     pub mssfix: Mssfix,

@@ -22,8 +22,9 @@ const MAX_GROUP_ID: usize = 255;
 /// Longest description, in characters.
 const MAX_DESCRIPTION: usize = 255;
 
-/// What OpenVPN clients accept at most unless told otherwise (`tun-mtu-max`).
-const MAX_TUN_MTU: u16 = 1600;
+/// What the jumbo frames of networks hold. A client is told no more than it accepts: 1600, unless its profile has a
+/// `tun-mtu-max`.
+const MAX_TUN_MTU: u16 = 9000;
 
 impl EndpointSpec {
     /// Checks the whole endpoint and fills in what follows from its settings.
@@ -377,7 +378,7 @@ impl Check<'_> {
         };
         if !(least..=MAX_TUN_MTU).contains(&spec.tun_mtu) {
             let cure = format!(
-                "choose between {least} and {MAX_TUN_MTU}: {} and clients refuse more",
+                "choose between {least} and {MAX_TUN_MTU}: {} and networks carry no more",
                 if least == 1280 {
                     "IPv6 needs 1280"
                 } else {
