@@ -468,7 +468,7 @@ fn a_specification_is_validated_without_any_file() {
     assert!(good.clone().validate().is_ok());
     let bad = EndpointSpec {
         banner: Some("x".repeat(1401)),
-        tun_mtu: 9000,
+        tun_mtu: 9001,
         ..good
     };
     let problems = bad.validate().unwrap_err();
