@@ -1,12 +1,21 @@
 //! Reading length-prefixed packets in large pieces.
 
-use std::{fmt, io, ops::Range, sync::Arc};
+use std::{
+    fmt, io,
+    ops::Range,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
 use culvert_wire::{
     TcpLink,
     stream::{FrameDecoder, StreamError},
 };
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    net::tcp::OwnedReadHalf,
+};
 
 use super::queue::OutQueue;
 
@@ -166,12 +175,18 @@ impl FrameReader {
         }
         // A part is shorter than a frame with its prefix, so there is room for it and for at least one byte.
         let (front, room) = buffer.bytes.split_at_mut(self.partial.len());
-        let read = match self.stream.try_read(room) {
-            Ok(0) => return Ok(ReadOutcome::Closed),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(ReadOutcome::WouldBlock),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(ReadOutcome::Frames(0)),
-            Err(error) => return Err(error),
+        let mut room = ReadBuf::new(room);
+        // Polled, because that notes that the socket is empty when it brings less than there is room for. `try_read` would let
+        // `ready` return at once, and what a fast peer sent meanwhile would come in small change. Nobody is to be woken.
+        let mut nobody = Context::from_waker(Waker::noop());
+        let read = match Pin::new(&mut self.stream).poll_read(&mut nobody, &mut room) {
+            Poll::Ready(Ok(())) if room.filled().is_empty() => return Ok(ReadOutcome::Closed),
+            Poll::Ready(Ok(())) => room.filled().len(),
+            Poll::Pending => return Ok(ReadOutcome::WouldBlock),
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                return Ok(ReadOutcome::Frames(0));
+            }
+            Poll::Ready(Err(error)) => return Err(error),
         };
         front.copy_from_slice(&self.partial);
         let filled = front.len() + read;
