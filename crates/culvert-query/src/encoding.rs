@@ -35,6 +35,16 @@ pub(crate) fn pairs(form: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
         })
 }
 
+/// Whether XML 1.0 can carry the character. There is no way to escape the others.
+pub(crate) fn is_xml_char(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// Whether XML 1.0 can carry all of `text`.
+pub(crate) fn is_xml_text(text: &str) -> bool {
+    text.chars().all(is_xml_char)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

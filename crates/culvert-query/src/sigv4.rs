@@ -21,6 +21,7 @@
 
 mod canonical;
 mod claim;
+pub(crate) use claim::QUERY_PARAMETERS;
 mod error;
 mod timestamp;
 

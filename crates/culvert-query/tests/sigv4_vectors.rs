@@ -1,7 +1,8 @@
 //! Requests signed by others: AWS's published test suite and botocore. `tests/data/make_vectors.py` tells how the files
 //! were made.
 
-#![allow(clippy::unwrap_used, clippy::unwrap_in_result)] // in helpers, too
+// Helpers of tests: a panic is how they fail.
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result)]
 
 use culvert_query::sigv4::{Caller, Credential, SigV4Error, Verifier};
 use culvert_query::{Method, Request};

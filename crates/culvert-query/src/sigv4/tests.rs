@@ -1,5 +1,8 @@
 //! One good request, and all that can be wrong with it.
 
+// Helpers of tests: a panic is how they fail.
+#![allow(clippy::unwrap_in_result)]
+
 use proptest::prelude::*;
 
 use super::*;
