@@ -17,8 +17,11 @@
 
 mod encoding;
 mod error;
+pub mod idempotency;
+pub mod page;
 pub mod params;
 mod request;
+pub mod response;
 pub mod sigv4;
 
 pub use error::{ApiError, ErrorCode};
