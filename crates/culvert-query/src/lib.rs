@@ -10,6 +10,54 @@
 //! 4. [`page`] cuts long lists: tokens only this server can make, good for one question.
 //! 5. [`response`] writes the answer, or the [`ApiError`], in the XML that SDKs parse.
 //!
+//! ```
+//! use culvert_query::params::{Limits, Params};
+//! use culvert_query::sigv4::{Credential, Credentials, Dialect, Verifier};
+//! use culvert_query::{API_VERSION, ApiError, ErrorCode, Request, response};
+//! use time::OffsetDateTime;
+//!
+//! /// Status and body of the answer.
+//! fn answer(request: &Request<'_>, keys: &impl Credentials, now: OffsetDateTime, id: &str) -> (u16, Vec<u8>) {
+//!     match delete(request, keys, now) {
+//!         Ok(()) => (200, response::ec2_done("DeleteTags", id)),
+//!         Err(error) => (error.status(), response::ec2_error(&error, id)),
+//!     }
+//! }
+//!
+//! fn delete(request: &Request<'_>, keys: &impl Credentials, now: OffsetDateTime) -> Result<(), ApiError> {
+//!     Verifier::new(Some("us-east-1".to_owned()), ["ec2"])
+//!         .verify(request, keys, now)
+//!         .map_err(|error| error.to_api(Dialect::Ec2))?;
+//!     let params = Params::from_request(request, &Limits::default())?;
+//!     params.check_version(API_VERSION)?;
+//!     let action = params.action()?;
+//!     if action != "DeleteTags" {
+//!         return Err(ApiError::new(ErrorCode::InvalidAction, format!("The action {action} is not known here")));
+//!     }
+//!     let resources = params.root().texts("ResourceId");
+//!     let tags = params.root().tags(1000)?;
+//!     let dry_run = params.root().boolean("DryRun")?;
+//!     params.finish()?;
+//!     if dry_run == Some(true) {
+//!         return Err(ApiError::dry_run());
+//!     }
+//!     // Here the tags would be deleted.
+//!     Ok(())
+//! }
+//!
+//! let unsigned = Request {
+//!     method: culvert_query::Method::Get,
+//!     path: "/",
+//!     query: "Action=DeleteTags&Version=2016-11-15",
+//!     headers: &[("host", b"localhost")],
+//!     body: &[],
+//! };
+//! let nobody = |_: &str| None::<Credential>;
+//! let (status, body) = answer(&unsigned, &nobody, OffsetDateTime::UNIX_EPOCH, "request-1");
+//! assert_eq!(status, 403);
+//! assert!(String::from_utf8_lossy(&body).contains("<Code>MissingAuthenticationToken</Code>"));
+//! ```
+//!
 //! Source: Amazon EC2 API Reference, "Query requests" and "Error codes", API version 2016-11-15; IAM User Guide,
 //! "Create a signed AWS API request".
 

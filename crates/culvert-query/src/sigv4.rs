@@ -44,10 +44,19 @@ const SIGNED_IF_SENT: [&str; 3] = ["x-amz-security-token", "x-amz-target", "x-am
 
 /// What is known about an access key. Wiped when dropped.
 pub struct Credential {
-    /// The secret access key.
+    /// The secret access key. An empty one is never accepted.
     pub secret: Zeroizing<String>,
     /// The token that has to come with it, if these are temporary credentials.
     pub session_token: Option<Zeroizing<String>>,
+}
+
+impl Credential {
+    fn nobody() -> Self {
+        Self {
+            secret: Zeroizing::new(String::new()),
+            session_token: None,
+        }
+    }
 }
 
 /// Where access keys are looked up. Closures do, too.
@@ -106,11 +115,18 @@ impl Verifier {
         check_coverage(&claim, request)?;
         self.check_scope(&claim)?;
         check_freshness(&claim, now)?;
-        let credential = credentials
+        let known = credentials
             .credential(&claim.access_key)
-            .ok_or_else(|| SigV4Error::UnknownAccessKey(claim.access_key.clone()))?;
+            .filter(|credential| !credential.secret.is_empty());
+        // An unknown key takes as long as a wrong signature, so that time doesn't tell which keys exist.
+        let unknown = known.is_none();
+        let credential = known.unwrap_or_else(Credential::nobody);
+        let signature = check_signature(&claim, request, &credential);
+        if unknown {
+            return Err(SigV4Error::UnknownAccessKey(claim.access_key));
+        }
         check_session_token(&claim, &credential)?;
-        check_signature(&claim, request, &credential)?;
+        signature?;
         Ok(Caller {
             access_key: claim.access_key,
             region: claim.scope.region,

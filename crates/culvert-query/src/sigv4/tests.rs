@@ -315,6 +315,12 @@ fn a_declared_hash_must_be_that_of_the_body() {
 }
 
 #[test]
+fn an_empty_secret_opens_nothing() {
+    let sample = Sample::with(|s| s.secret = "");
+    assert_eq!(sample.verify(), Err(SigV4Error::UnknownAccessKey(KEY.to_owned())));
+}
+
+#[test]
 fn strangers_do_not_learn_which_access_keys_exist() {
     let unknown = SigV4Error::UnknownAccessKey(KEY.to_owned());
     let wrong = SigV4Error::WrongSignature {

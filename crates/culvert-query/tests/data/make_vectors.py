@@ -17,6 +17,7 @@ from unittest import mock
 import botocore.auth
 import botocore.awsrequest
 import botocore.credentials
+import botocore.session
 
 HERE = pathlib.Path(__file__).parent
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -60,9 +61,15 @@ def sign(kind, method, url, body="", headers=(), service="ec2", token=None):
     sent = request.prepare()
     host_and_target = sent.url.split("://", 1)[1]
     host, slash, target = host_and_target.partition("/")
-    body = sent.body.decode() if isinstance(sent.body, bytes) else sent.body or ""
-    fields = [["Host", host]] + [[k, v if isinstance(v, str) else v.decode()] for k, v in sent.headers.items() if k != "Content-Length"]
-    return {"method": method, "target": slash + target, "headers": fields, "body": body, "service": service, "token": token}
+    headers = [[name, text(value)] for name, value in sent.headers.items() if name != "Content-Length"]
+    return {
+        "method": method,
+        "target": slash + target,
+        "headers": [["Host", host], *headers],
+        "body": text(sent.body or ""),
+        "service": service,
+        "token": token,
+    }
 
 
 def signed_by_botocore():
@@ -73,8 +80,57 @@ def signed_by_botocore():
     yield "temporary credentials", sign("SigV4Auth", "POST", url, list_all, form, token="to/ken+=")
     yield "path and query", sign("SigV4Auth", "GET", "https://vpn.example.com/a%20b/%E1%88%B4/?b=2&a=x%20y%2Bz&a=1&c=")
     yield "another service", sign("SigV4Auth", "POST", url, "Action=GetCallerIdentity&Version=2011-06-15", form, "sts")
+    yield "create endpoint", sent_by_client()
     yield "presigned", sign("SigV4QueryAuth", "GET", url + "?" + list_all)
     yield "presigned, temporary", sign("SigV4QueryAuth", "GET", url + "?" + list_all, token="to/ken+=")
+
+
+def text(value):
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def sent_by_client():
+    """What boto3 sends for a call with many members, caught before it leaves."""
+    session = botocore.session.Session()
+    session.set_credentials(KEY, SECRET)
+    client = session.create_client("ec2", "us-east-1", endpoint_url="http://127.0.0.1:8080")
+    caught = []
+
+    def catch(request, **_):
+        caught.append(request)
+        return botocore.awsrequest.AWSResponse(request.url, 200, {}, mock.Mock(stream=lambda: [b"<a/>"]))
+
+    client.meta.events.register("before-send.ec2.*", catch)
+    with mock.patch.object(botocore.auth, "get_current_datetime", lambda remove_tzinfo=True: NOW.replace(tzinfo=None)):
+        client.create_client_vpn_endpoint(
+            ClientCidrBlock="10.0.0.0/22",
+            ServerCertificateArn="arn:aws:acm:us-east-1:123456789012:certificate/1",
+            AuthenticationOptions=[
+                {"Type": "certificate-authentication", "MutualAuthentication": {"ClientRootCertificateChainArn": "arn:1"}},
+                {"Type": "federated-authentication", "FederatedAuthentication": {"SAMLProviderArn": "arn:2"}},
+            ],
+            ConnectionLogOptions={"Enabled": False},
+            DnsServers=["10.0.0.2", "10.0.0.3"],
+            TransportProtocol="udp",
+            VpnPort=1194,
+            Description="",
+            SplitTunnel=True,
+            ClientToken="token-1",
+            TagSpecifications=[{"ResourceType": "client-vpn-endpoint", "Tags": [{"Key": "Name", "Value": "a b+c ✓\nd"}]}],
+            SecurityGroupIds=["sg-1"],
+            VpcId="vpc-1",
+        )
+    request = caught[0]
+    # What differs from run to run isn't signed.
+    headers = [[k, text(v)] for k, v in request.headers.items() if not k.lower().startswith(("amz-sdk", "user-agent"))]
+    return {
+        "method": request.method,
+        "target": "/",
+        "headers": [["Host", "127.0.0.1:8080"], *headers],
+        "body": text(request.body),
+        "service": "ec2",
+        "token": None,
+    }
 
 
 def write(name, cases):

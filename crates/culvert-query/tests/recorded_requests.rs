@@ -4,8 +4,10 @@
 // Helpers of tests: a panic is how they fail.
 #![allow(clippy::unwrap_used, clippy::unwrap_in_result)]
 
+use culvert_query::idempotency::Fingerprint;
+use culvert_query::params::{Limits, Params};
 use culvert_query::sigv4::{Caller, Credential, SigV4Error, Verifier};
-use culvert_query::{Method, Request};
+use culvert_query::{API_VERSION, Method, Request};
 use serde_json::Value;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
@@ -16,14 +18,8 @@ const SUITE_TIME: i64 = 1_440_938_160;
 /// 2026-01-01T00:00:00Z, the time of the requests made with botocore.
 const BOTOCORE_TIME: i64 = 1_767_225_600;
 
-/// Verifies one recorded request, with the body it came with.
-fn verify(
-    case: &Value,
-    secret: &str,
-    token: Option<&str>,
-    service: &str,
-    unix: i64,
-) -> Result<Caller, SigV4Error> {
+/// Hands over a recorded request, with the body it came with.
+fn with_request<R>(case: &Value, act: impl FnOnce(&Request<'_>) -> R) -> R {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let target = text(&case["target"]);
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
@@ -34,14 +30,22 @@ fn verify(
         .map(|field| (text(&field[0]), text(&field[1])))
         .collect();
     let headers: Vec<(&str, &[u8])> = headers.iter().map(|(n, v)| (&**n, v.as_bytes())).collect();
-    let body = text(&case["body"]);
-    let request = Request {
+    act(&Request {
         method: Method::from_name(case["method"].as_str().unwrap()).unwrap(),
         path,
         query,
         headers: &headers,
-        body: body.as_bytes(),
-    };
+        body: text(&case["body"]).as_bytes(),
+    })
+}
+
+fn verify(
+    case: &Value,
+    secret: &str,
+    token: Option<&str>,
+    service: &str,
+    unix: i64,
+) -> Result<Caller, SigV4Error> {
     let lookup = |access_key: &str| {
         (access_key == "AKIDEXAMPLE").then(|| Credential {
             secret: Zeroizing::new(secret.to_owned()),
@@ -49,7 +53,8 @@ fn verify(
         })
     };
     let now = OffsetDateTime::from_unix_timestamp(unix).unwrap();
-    Verifier::new(Some("us-east-1".to_owned()), [service]).verify(&request, &lookup, now)
+    let verifier = Verifier::new(Some("us-east-1".to_owned()), [service]);
+    with_request(case, |request| verifier.verify(request, &lookup, now))
 }
 
 fn suite() -> Vec<Value> {
@@ -110,7 +115,7 @@ fn no_request_of_the_suite_verifies_with_another_secret() {
 #[test]
 fn requests_signed_by_botocore_verify() {
     let cases = botocore();
-    assert_eq!(cases.len(), 6);
+    assert_eq!(cases.len(), 7);
     for case in &cases {
         let service = case["service"].as_str().unwrap();
         let result = verify(case, SECRET, case["token"].as_str(), service, BOTOCORE_TIME);
@@ -144,4 +149,49 @@ fn a_presigned_request_is_good_for_as_long_as_it_says() {
         at("header", SUITE_TIME - 901),
         Err(SigV4Error::FromTheFuture { .. })
     ));
+}
+
+#[test]
+fn a_call_with_many_members_is_read_whole() {
+    let cases = botocore();
+    let case = cases
+        .iter()
+        .find(|case| case["name"] == "create endpoint")
+        .unwrap();
+    let params = with_request(case, |request| Params::from_request(request, &Limits::default())).unwrap();
+    assert_eq!(params.action().unwrap(), "CreateClientVpnEndpoint");
+    params.check_version(API_VERSION).unwrap();
+    let root = params.root();
+    for (name, value) in [
+        ("ClientCidrBlock", "10.0.0.0/22"),
+        (
+            "ServerCertificateArn",
+            "arn:aws:acm:us-east-1:123456789012:certificate/1",
+        ),
+        ("TransportProtocol", "udp"),
+        ("Description", ""),
+        ("VpcId", "vpc-1"),
+    ] {
+        assert_eq!(root.text(name), Some(value));
+    }
+    let methods = root.groups("Authentication");
+    assert_eq!(methods.len(), 2);
+    assert_eq!(methods[0].required("Type").unwrap(), "certificate-authentication");
+    let mutual = methods[0].group("MutualAuthentication").unwrap();
+    assert_eq!(mutual.required("ClientRootCertificateChainArn").unwrap(), "arn:1");
+    assert_eq!(methods[1].required("Type").unwrap(), "federated-authentication");
+    let federated = methods[1].group("FederatedAuthentication").unwrap();
+    assert_eq!(federated.required("SAMLProviderArn").unwrap(), "arn:2");
+    let logs = root.group("ConnectionLogOptions").unwrap();
+    assert_eq!(logs.boolean("Enabled").unwrap(), Some(false));
+    assert_eq!(root.texts("DnsServers"), ["10.0.0.2", "10.0.0.3"]);
+    assert_eq!(root.texts("SecurityGroupId"), ["sg-1"]);
+    assert_eq!(root.integer("VpnPort", 443..=1194).unwrap(), Some(1194));
+    assert_eq!(root.boolean("SplitTunnel").unwrap(), Some(true));
+    assert_eq!(root.client_token().unwrap().unwrap().as_str(), "token-1");
+    let tags = root.tag_specifications(50).unwrap();
+    assert_eq!(tags[0].tags[0].value.as_deref(), Some("a b+c \u{2713}\nd"));
+    params.finish().unwrap();
+    let again = with_request(case, |request| Params::from_request(request, &Limits::default())).unwrap();
+    assert_eq!(Fingerprint::of(&again).judge(Fingerprint::of(&params)), Ok(()));
 }
