@@ -16,6 +16,7 @@ def describe(openvpn: str | None, culvertd: str | None) -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{_memory_gib():.1f} GiB",
         "kernel": platform.release(),
+        "congestion control of TCP": Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip(),
         "load average before": f"{os.getloadavg()[0]:.2f}",
         "iperf3": _first_line(output_of("iperf3", ["iperf3", "--version"], 10)),
     }

@@ -118,7 +118,7 @@ class Calculating(unittest.TestCase):
         self.assertEqual([one.met for one in stock], [None, None])
 
     def test_without_a_target_nothing_is_met_or_missed(self) -> None:
-        figure = next(row for row in ROWS if row.name == "tcp-up").figures[0]
+        figure = next(row for row in ROWS if row.name == "full-1400").figures[0]
         self.assertIsNone(figure.met(100.0, 1.0))
 
 
