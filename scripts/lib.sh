@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 # The oldest Rust that builds Culvert; the same figure stands in Cargo.toml as rust-version.
-rust_minimum=1.89
+rust_minimum=1.90
 
 say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
 die() {
