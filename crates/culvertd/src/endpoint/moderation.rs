@@ -4,13 +4,18 @@
 //! A peer that sends its datagrams one by one wakes a worker that is faster than itself for every single one. What a packet
 //! costs then is the wake-up, the system calls and the walk through the kernel's stack; joined with its successors it costs a
 //! fraction. Network cards know the same trade (`rx-usecs`). A quiet worker never rests, so a lone ping pays nothing. How long
-//! a rest may be is the setting `moderation`: what a busy tunnel's round trip grows by at most, in each direction.
+//! a rest may be at most is the setting `moderation`: what a busy tunnel's round trip grows by, in each direction; whether it
+//! becomes that long, [`Ceiling`] finds out.
+
+mod ceiling;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use culvert_config::MIN_MODERATION;
+
+use ceiling::Ceiling;
 
 /// Packets a rest is meant to gather.
 const GATHER: f64 = 128.0;
@@ -36,14 +41,18 @@ impl Rate {
         self.seconds = self.seconds * FADE + time.as_secs_f64();
     }
 
+    /// Packets per second.
+    fn get(&self) -> f64 {
+        // Observations without length happen on coarse clocks.
+        self.packets / self.seconds.max(1e-6)
+    }
+
     /// How long to rest at this rate, if at most so long.
     fn rest(&self, longest: Duration) -> Option<Duration> {
-        // Observations without length happen on coarse clocks.
-        let rate = self.packets / self.seconds.max(1e-6);
-        if rate < BUSY {
+        if self.get() < BUSY {
             return None;
         }
-        let rest = Duration::from_secs_f64(GATHER / rate).min(longest);
+        let rest = Duration::from_secs_f64(GATHER / self.get()).min(longest);
         (rest >= MIN_MODERATION).then_some(rest)
     }
 }
@@ -53,8 +62,31 @@ impl Rate {
 pub(crate) struct Moderation {
     longest: Duration,
     handled: AtomicU64,
-    /// The rate, and when it was observed last.
-    observed: Mutex<(Rate, Instant)>,
+    observed: Mutex<Observed>,
+}
+
+/// What was seen of the load.
+#[derive(Debug)]
+struct Observed {
+    last: Instant,
+    rate: Rate,
+    ceiling: Ceiling,
+}
+
+impl Observed {
+    /// Notes what came since the last time; returns how long to rest.
+    fn observe(&mut self, packets: u64, now: Instant) -> Option<Duration> {
+        let time = now.duration_since(self.last);
+        self.last = now;
+        self.rate.observe(packets, time);
+        let rest = self.rate.rest(self.ceiling.get());
+        if rest.is_some() {
+            self.ceiling.observe(packets, time);
+        } else if self.rate.get() < BUSY {
+            self.ceiling.reset();
+        }
+        rest
+    }
 }
 
 impl Moderation {
@@ -63,7 +95,11 @@ impl Moderation {
         Self {
             longest,
             handled: AtomicU64::new(0),
-            observed: Mutex::new((Rate::default(), Instant::now())),
+            observed: Mutex::new(Observed {
+                last: Instant::now(),
+                rate: Rate::default(),
+                ceiling: Ceiling::new(longest),
+            }),
         }
     }
 
@@ -82,13 +118,10 @@ impl Moderation {
         if self.longest.is_zero() {
             return;
         }
+        let packets = self.handled.swap(0, Ordering::Relaxed);
         let rest = {
             let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
-            let (rate, last) = &mut *observed;
-            let now = Instant::now();
-            rate.observe(self.handled.swap(0, Ordering::Relaxed), now.duration_since(*last));
-            *last = now;
-            rate.rest(self.longest)
+            observed.observe(packets, Instant::now())
         };
         if let Some(rest) = rest {
             std::thread::sleep(rest);
