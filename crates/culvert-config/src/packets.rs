@@ -11,7 +11,7 @@ pub const MIN_MODERATION: Duration = Duration::from_micros(20);
 pub const MAX_MODERATION: Duration = Duration::from_millis(1);
 
 /// The longest rest unless told otherwise.
-pub const DEFAULT_MODERATION: Duration = Duration::from_micros(200);
+pub const DEFAULT_MODERATION: Duration = Duration::from_millis(1);
 
 /// Work on whole trains of packets that is left to the kernel. What it lacks is left off by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -58,7 +58,7 @@ fn what_concerns_the_packet_threads_is_read_or_refused_at_its_place() {
     let read = |text: &str| Config::from_str(text, "culvert.toml").unwrap();
     let default = read("");
     assert_eq!(default.worker_cpus, []);
-    assert_eq!(default.moderation, Duration::from_micros(200));
+    assert_eq!(default.moderation, Duration::from_millis(1));
     assert_eq!(default.offload, Offload::default());
     for (value, micros) in [
         ("\"50us\"", 50),
