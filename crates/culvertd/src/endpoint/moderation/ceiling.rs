@@ -70,7 +70,7 @@ impl Ceiling {
         }
     }
 
-    /// The longest rest for now.
+    /// What a rest may be at most, as far as the search has come.
     pub(super) fn get(&self) -> Duration {
         self.now
     }

@@ -1,0 +1,98 @@
+//! Peers that come, go and come again.
+
+use super::*;
+
+#[test]
+fn peers_and_addresses_are_taken_once_and_free_again_after_removal() {
+    let plane = plane(false);
+    let alice = connect(&plane, config(5, ALICE));
+    let add = |config| plane.add_peer(config).map(|_| ());
+    let id = |id| PeerId::new(id).unwrap();
+    assert_eq!(add(config(5, BOB)), Err(DataError::PeerIdInUse { peer: id(5) }));
+    assert_eq!(
+        add(config(16, BOB)),
+        Err(DataError::PeerIdOutOfRange {
+            peer: id(16),
+            max: 16
+        })
+    );
+    assert_eq!(
+        add(config(6, ALICE)),
+        Err(DataError::AddressInUse {
+            address: ALICE.into()
+        })
+    );
+    assert_eq!(
+        add(config(6, OUTSIDE)),
+        Err(DataError::AddressOutsideRange {
+            address: OUTSIDE.into()
+        })
+    );
+    let v6 = "fd00::9".parse().unwrap();
+    let crossed = PeerConfig {
+        v6: Some(v6),
+        ..config(6, BOB)
+    };
+    assert_eq!(
+        add(crossed),
+        Err(DataError::AddressMismatch { address: v6.into() })
+    );
+    assert_eq!(plane.peer_at(ALICE.into()).unwrap().id(), id(5));
+
+    assert!(plane.remove_peer(id(5)).is_some());
+    assert!(plane.remove_peer(id(5)).is_none());
+    assert!(plane.peer(id(5)).is_none() && plane.peer_at(ALICE.into()).is_none());
+    assert_eq!(alice.send(&plane, &PING), Err(DropReason::UnknownPeer));
+    assert_eq!(
+        plane.route(1, &mut v4(INSIDE, ALICE, 60)).unwrap_err(),
+        DropReason::NoRoute
+    );
+    alice.peer.set_link(udp(8));
+    assert_eq!(add(config(6, ALICE)), Ok(()));
+    assert_eq!(plane.peer_at("fd00::2".parse().unwrap()).unwrap().id(), id(6));
+}
+
+#[test]
+fn a_restarted_client_at_the_same_address_is_found_before_the_old_one_leaves_and_after() {
+    let plane = plane(false);
+    let link = udp(4000);
+    let old = PeerConfig {
+        data_v2: false,
+        link,
+        ..config(5, ALICE)
+    };
+    let new = PeerConfig {
+        data_v2: false,
+        link,
+        ..config(6, BOB)
+    };
+    connect(&plane, old);
+    let new = connect(&plane, new);
+    let up = v4(BOB, INSIDE, 60);
+    assert_eq!(new.send(&plane, &up), Ok(Verdict::Tun(up.clone())));
+    plane.remove_peer(PeerId::new(5).unwrap());
+    assert_eq!(new.send(&plane, &up), Ok(Verdict::Tun(up)));
+}
+
+#[test]
+fn the_largest_pool_and_client_count_fit() {
+    let plane = DataPlane::new(DataPlaneConfig {
+        max_peers: 126_500,
+        v4: "10.0.0.0/12".parse().unwrap(),
+        v6: None,
+        server_v4: Ipv4Addr::new(10, 0, 0, 1),
+        server_v6: None,
+        client_to_client: false,
+    });
+    let last = Ipv4Addr::new(10, 15, 255, 254);
+    let alice = connect(
+        &plane,
+        PeerConfig {
+            v6: None,
+            ..config(126_499, last)
+        },
+    );
+    assert!(plane.route(1, &mut v4(INSIDE, last, 60)).is_ok());
+    assert_eq!(alice.send(&plane, &PING), Ok(Verdict::Consumed));
+    assert!(size_of::<Peer>() + 2 * size_of::<DataKey>() < 8 * 1024);
+}
