@@ -94,21 +94,9 @@ impl Ceiling {
     }
 
     fn judge(&mut self, rate: f64) {
-        match self.phase {
-            Phase::Trial {
-                way,
-                from,
-                before,
-                first: true,
-            } => {
-                self.phase = Phase::Trial {
-                    way,
-                    from,
-                    before,
-                    first: false,
-                };
-            }
-            Phase::Trial {
+        match &mut self.phase {
+            Phase::Trial { first, .. } if *first => *first = false,
+            &mut Phase::Trial {
                 way, from, before, ..
             } => {
                 let good = match way {
@@ -129,15 +117,16 @@ impl Ceiling {
                     windows: self.patience,
                 };
             }
-            Phase::Settled { windows } => self.settle(rate, windows),
+            &mut Phase::Settled { windows } => self.settle(rate, windows),
         }
     }
 
     fn settle(&mut self, rate: f64, windows: u32) {
-        let usual = self.usual.map_or(rate, |usual| usual * 0.75 + rate * 0.25);
-        if rate < usual * FALL {
+        let before = self.usual.unwrap_or(rate);
+        if rate < before * FALL {
             return *self = Self::new(self.longest);
         }
+        let usual = before * 0.75 + rate * 0.25;
         self.usual = Some(usual);
         self.phase = Phase::Settled {
             windows: windows.saturating_sub(1),
