@@ -310,16 +310,18 @@ fn terminated<'a>(bytes: &'a [u8], what: &'static str) -> Result<Option<&'a [u8]
     }
 }
 
+/// The options string in its clean form, which can be longer than what was sent: a bad byte becomes U+FFFD.
+/// It is the clean form that must keep to the limit, so that everything accepted can be written again.
 fn options(bytes: Option<&[u8]>) -> Result<String, ParseError> {
-    let bytes = bytes.unwrap_or_default();
-    if bytes.len() > MAX_OPTIONS {
+    let options = printable_lossy(bytes.unwrap_or_default());
+    if options.len() > MAX_OPTIONS {
         return Err(ParseError::TooLong {
             what: "the options string",
-            len: bytes.len(),
+            len: options.len(),
             max: MAX_OPTIONS,
         });
     }
-    Ok(printable_lossy(bytes))
+    Ok(options)
 }
 
 fn too_long(len: usize) -> ParseError {

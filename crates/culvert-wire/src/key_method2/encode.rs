@@ -2,16 +2,17 @@
 
 use zeroize::Zeroizing;
 
-use super::{CLIENT_FIXED, Dialect, KeyMethod2Client, KeyMethod2Server, MAX_LEN};
+use super::{CLIENT_FIXED, Dialect, KeyMethod2Client, KeyMethod2Server, MAX_LEN, MAX_OPTIONS};
 use crate::EncodeError;
 
 impl KeyMethod2Client {
     /// The message on the wire, in the dialect it names.
     ///
     /// # Errors
-    /// [`EncodeError`] if a string contains NUL or is too long for its length field, or the whole is beyond
-    /// [`MAX_LEN`].
+    /// [`EncodeError`] if a string contains NUL or is too long for its length field, the options string is beyond
+    /// [`MAX_OPTIONS`], or the whole is beyond [`MAX_LEN`].
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
+        check_options(&self.options)?;
         let peer_info = (!self.peer_info.is_empty()).then(|| self.peer_info.as_str());
         let strings = [
             ("the options string", Some(self.options.as_str())),
@@ -58,8 +59,9 @@ impl KeyMethod2Server {
     /// The message on the wire, always in the stock dialect, which AWS clients accept.
     ///
     /// # Errors
-    /// [`EncodeError`] if the options string contains NUL, is empty or is too long.
+    /// [`EncodeError`] if the options string contains NUL, is empty or is beyond [`MAX_OPTIONS`].
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>, EncodeError> {
+        check_options(&self.options)?;
         if self.options.is_empty() {
             return Err(EncodeError::Empty("the options string"));
         }
@@ -76,6 +78,18 @@ impl KeyMethod2Server {
         out.extend_from_slice(&[0; 6]);
         Ok(out)
     }
+}
+
+/// Refuses an options string that the other side's decoder would refuse.
+fn check_options(options: &str) -> Result<(), EncodeError> {
+    if options.len() > MAX_OPTIONS {
+        return Err(EncodeError::TooLong {
+            what: "the options string",
+            len: options.len(),
+            max: MAX_OPTIONS,
+        });
+    }
+    Ok(())
 }
 
 fn string(

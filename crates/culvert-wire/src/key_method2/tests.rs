@@ -280,6 +280,35 @@ fn no_more_than_the_cap_is_ever_held() {
     panic!("never refused");
 }
 
+/// A stock message whose options string is `options`, as sent, without its NUL.
+fn with_options(options: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; CLIENT_FIXED];
+    bytes[4] = 2;
+    bytes.extend((options.len() as u16 + 1).to_be_bytes());
+    bytes.extend(options);
+    bytes.extend([0; 7]);
+    bytes
+}
+
+#[test]
+fn the_options_limit_holds_for_the_clean_form() {
+    let most = MAX_OPTIONS / char::REPLACEMENT_CHARACTER.len_utf8();
+    let message = complete(decode(&with_options(&vec![0xff; most])));
+    complete(decode(&message.encode().unwrap()));
+    for too_long in [vec![0xff; most + 1], vec![b'a'; MAX_OPTIONS + 1]] {
+        assert!(matches!(
+            decode(&with_options(&too_long)),
+            Decoded::Malformed(ParseError::TooLong { .. })
+        ));
+    }
+    let options = "a".repeat(MAX_OPTIONS + 1);
+    let message = KeyMethod2Client {
+        options,
+        ..alice(Dialect::Stock)
+    };
+    assert!(matches!(message.encode(), Err(EncodeError::TooLong { .. })));
+}
+
 #[test]
 fn neither_keys_nor_password_are_shown() {
     let shown = format!("{:?}", alice(Dialect::Stock));
@@ -322,6 +351,27 @@ proptest! {
         prop_assert_eq!(&decoded.password, &message.password);
         prop_assert_eq!(&decoded.peer_info, &message.peer_info);
         prop_assert_eq!(decoded.encode().unwrap(), bytes);
+    }
+
+    /// Whatever is accepted can be written, unless its clean form has outgrown a field, and reads the same again.
+    #[test]
+    fn what_decodes_encodes_to_something_that_decodes(
+        strings in proptest::array::uniform4(proptest::collection::vec(0x20u8.., 0..1100)),
+    ) {
+        let mut bytes = with_options(&strings[0]);
+        bytes.truncate(bytes.len() - 6);
+        for text in &strings[1..] {
+            bytes.extend((text.len() as u16 + 1).to_be_bytes());
+            bytes.extend(text);
+            bytes.push(0);
+        }
+        if let Decoded::Complete(message) = decode(&bytes) {
+            let again = complete(decode(&message.encode().unwrap()));
+            prop_assert_eq!(again.options, message.options);
+            prop_assert_eq!(again.username, message.username);
+            prop_assert_eq!(again.password, message.password);
+            prop_assert_eq!(again.peer_info, message.peer_info);
+        }
     }
 
     #[test]
