@@ -1,0 +1,142 @@
+//! The endpoint.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnetwork::Ipv4Network;
+use time::OffsetDateTime;
+
+use crate::id::{CertificateArn, EndpointId};
+use crate::parts::{Association, AuthorizationRule, Route, StoredCrl};
+
+/// A Client VPN endpoint with all that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its id.
+    pub id: EndpointId,
+    /// When it was created.
+    pub created: OffsetDateTime,
+    /// Where it is in its life.
+    pub state: EndpointState,
+    /// When the running endpoint last became what is stored here; `None` until it first was.
+    pub applied: Option<OffsetDateTime>,
+    /// Text for people.
+    pub description: Option<String>,
+    /// Where client addresses come from.
+    pub client_cidr_block: Ipv4Network,
+    /// The certificate it shows to clients.
+    pub server_certificate: CertificateArn,
+    /// How clients prove who they are: one or two methods, in the order they were given.
+    pub authentication: Vec<AuthenticationMethod>,
+    /// Where its connection log goes.
+    pub connection_log: ConnectionLog,
+    /// Resolvers pushed to clients, at most two.
+    pub dns_servers: Vec<IpAddr>,
+    /// What it speaks outside.
+    pub transport: Transport,
+    /// The port clients connect to.
+    pub vpn_port: u16,
+    /// Whether clients send only its routes into the tunnel.
+    pub split_tunnel: bool,
+    /// The VPC of its target networks, once it is fixed.
+    pub vpc_id: Option<String>,
+    /// Security groups of that VPC that apply to its traffic.
+    pub security_group_ids: Vec<String>,
+    /// Whether there is a portal where people fetch their profile.
+    pub self_service_portal: bool,
+    /// Who is asked about new connections.
+    pub client_connect: ClientConnect,
+    /// Longest session, in hours.
+    pub session_timeout_hours: u8,
+    /// Text shown to people when they connect.
+    pub banner: Banner,
+    /// Whether clients are to keep their routes as the endpoint gave them.
+    pub route_enforcement: bool,
+    /// Whether a client whose session timed out stays disconnected until its user connects again.
+    pub disconnect_on_session_timeout: bool,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// Target networks, oldest first.
+    pub associations: Vec<Association>,
+    /// Routes, oldest first.
+    pub routes: Vec<Route>,
+    /// Authorization rules, oldest first.
+    pub rules: Vec<AuthorizationRule>,
+    /// The revocation list, once one was imported.
+    pub crl: Option<StoredCrl>,
+}
+
+/// Where an endpoint is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointState {
+    /// It has no target network: nobody can connect.
+    PendingAssociate,
+    /// Clients can connect.
+    Available,
+    /// Nobody can connect any more; it will be gone.
+    Deleting,
+}
+
+/// A way for clients to prove who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthenticationMethod {
+    /// A certificate issued by the authority that this certificate comes with.
+    Certificate {
+        /// The certificate whose chain holds the authority.
+        client_root: CertificateArn,
+    },
+    /// User name and password.
+    Directory {
+        /// The directory that checks them.
+        directory_id: String,
+    },
+}
+
+/// What is spoken outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// UDP.
+    #[default]
+    Udp,
+    /// TCP.
+    Tcp,
+}
+
+/// Where a connection log goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ConnectionLog {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// To a stream of a group.
+    On {
+        /// The group.
+        group: String,
+        /// The stream.
+        stream: String,
+    },
+}
+
+/// Who is asked about new connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ClientConnect {
+    /// Nobody.
+    #[default]
+    Off,
+    /// A handler.
+    On {
+        /// Its ARN.
+        function: String,
+        /// Whether it is in force already.
+        applied: bool,
+    },
+}
+
+/// Text shown to people when they connect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Banner {
+    /// Whether it is shown.
+    pub enabled: bool,
+    /// The text, at most 1400 characters; kept while it isn't shown.
+    pub text: Option<String>,
+}

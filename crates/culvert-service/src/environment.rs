@@ -1,0 +1,170 @@
+//! What an account would provide: the networks, security groups and directories that endpoints refer to, and the
+//! quotas. It comes from the operator's configuration and is not kept in the store.
+
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+
+/// The surroundings of endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Environment {
+    /// The account, 12 digits.
+    pub account_id: String,
+    /// The region, `us-east-1` for instance.
+    pub region: String,
+    /// Name or address clients reach every endpoint by; `None`: each has a DNS name of its own.
+    pub host: Option<String>,
+    /// The VPCs.
+    pub vpcs: Vec<Vpc>,
+    /// The subnets, each in one of the VPCs.
+    pub subnets: Vec<Subnet>,
+    /// The security groups, among them one named `default` for each VPC.
+    pub security_groups: Vec<SecurityGroup>,
+    /// The directories that check passwords.
+    pub directories: Vec<Directory>,
+    /// What there may be at most.
+    pub quotas: Quotas,
+}
+
+impl Environment {
+    /// The VPC with this id.
+    pub fn vpc(&self, id: &str) -> Option<&Vpc> {
+        self.vpcs.iter().find(|vpc| vpc.id == id)
+    }
+
+    /// The subnet with this id.
+    pub fn subnet(&self, id: &str) -> Option<&Subnet> {
+        self.subnets.iter().find(|subnet| subnet.id == id)
+    }
+
+    /// The security group with this id.
+    pub fn security_group(&self, id: &str) -> Option<&SecurityGroup> {
+        self.security_groups.iter().find(|group| group.id == id)
+    }
+
+    /// The security group that applies where none is named.
+    pub fn default_security_group(&self, vpc_id: &str) -> Option<&SecurityGroup> {
+        let mut groups = self.security_groups.iter();
+        groups.find(|group| group.vpc_id == vpc_id && group.name == "default")
+    }
+
+    /// The directory with this id.
+    pub fn directory(&self, id: &str) -> Option<&Directory> {
+        self.directories.iter().find(|directory| directory.id == id)
+    }
+}
+
+/// A network of the operator's, of which subnets are parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vpc {
+    /// `vpc-` and 8 or 17 hex digits.
+    pub id: String,
+    /// Its address blocks; the first is the primary one.
+    pub cidr_blocks: Vec<Ipv4Network>,
+    /// Its IPv6 blocks.
+    pub ipv6_cidr_blocks: Vec<Ipv6Network>,
+}
+
+/// A network behind this machine that endpoints may be associated with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subnet {
+    /// `subnet-` and 8 or 17 hex digits.
+    pub id: String,
+    /// The VPC it belongs to.
+    pub vpc_id: String,
+    /// Its addresses.
+    pub cidr_block: Ipv4Network,
+    /// Its IPv6 addresses.
+    pub ipv6_cidr_block: Option<Ipv6Network>,
+    /// Zone, `us-east-1a` for instance: an endpoint has one subnet in each.
+    pub availability_zone: String,
+    /// The zone's id, `use1-az1` for instance.
+    pub availability_zone_id: String,
+    /// Interface it is behind; `None` leaves it to the system's routes.
+    pub interface: Option<String>,
+    /// Whether clients' addresses are replaced by this machine's on the way in.
+    pub nat: bool,
+    /// Owner, where that is another account.
+    pub owner_id: Option<String>,
+}
+
+/// A security group: what those it applies to may send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecurityGroup {
+    /// `sg-` and 8 or 17 hex digits.
+    pub id: String,
+    /// The VPC it belongs to.
+    pub vpc_id: String,
+    /// Name, unique in its VPC.
+    pub name: String,
+    /// Text for people.
+    pub description: String,
+    /// What may be sent; nothing else may.
+    pub egress: Vec<EgressRule>,
+}
+
+/// Traffic that may be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EgressRule {
+    /// Which protocol.
+    pub protocol: IpProtocol,
+    /// Where to.
+    pub destination: IpNetwork,
+}
+
+/// A protocol over IP, and which of its packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpProtocol {
+    /// Everything.
+    All,
+    /// TCP to these ports.
+    Tcp(PortRange),
+    /// UDP to these ports.
+    Udp(PortRange),
+    /// ICMP and ICMPv6.
+    Icmp,
+}
+
+/// Destination ports from first to last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// The first.
+    pub first: u16,
+    /// The last; not below the first.
+    pub last: u16,
+}
+
+/// A directory: who judges user names and passwords. How it does is the daemon's business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// `d-` and 10 letters or digits.
+    pub id: String,
+}
+
+/// What there may be at most. The defaults are those of AWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quotas {
+    /// Endpoints.
+    pub endpoints: usize,
+    /// Authorization rules of an endpoint.
+    pub authorization_rules: usize,
+    /// Routes of a target network association.
+    pub routes_per_association: usize,
+    /// Entries of a revocation list.
+    pub crl_entries: usize,
+    /// Security groups of an endpoint.
+    pub security_groups: usize,
+    /// Connections of a user that one call may end.
+    pub terminate_connections: usize,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            endpoints: 5,
+            authorization_rules: 200,
+            routes_per_association: 100,
+            crl_entries: 20_000,
+            security_groups: 5,
+            terminate_connections: 5,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Client VPN endpoints as resources: what they are, what may be done to them, and where that is kept.
+//!
+//! The one layer through which endpoints are managed, whoever asks. It knows nothing of HTTP, of parameters on a wire or
+//! of the tunnels that run; time and randomness are arguments, and only the store does I/O.
+
+#![forbid(unsafe_code)]
+
+mod certificate;
+mod endpoint;
+mod environment;
+mod id;
+mod parts;
+mod request;
+mod tunnels;
+
+pub use certificate::{Certificate, PrivateKeyPem};
+pub use endpoint::{
+    AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
+};
+pub use environment::{
+    Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, SecurityGroup, Subnet, Vpc,
+};
+pub use id::{AssociationId, CertificateArn, ConnectionId, EndpointId, MalformedId};
+pub use parts::{
+    Access, Association, AssociationState, AuthorizationRule, CrlState, Origin, Route, RouteState,
+    RouteTarget, RuleState, StoredCrl,
+};
+pub use request::{
+    AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, CreateRoute, ImportCertificate,
+    LogChange, ModifyEndpoint, Repeat, RuleRequest,
+};
+pub use tunnels::{BoxFuture, Connection, ConnectionState, Termination, Tunnels, TunnelsError};

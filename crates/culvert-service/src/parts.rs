@@ -1,0 +1,137 @@
+//! What belongs to an endpoint and comes and goes on its own: target networks, routes, rules, the revocation list.
+
+use ipnetwork::IpNetwork;
+use time::OffsetDateTime;
+
+use crate::id::AssociationId;
+
+/// An endpoint's association with a target network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Association {
+    /// Its id.
+    pub id: AssociationId,
+    /// The subnet.
+    pub subnet_id: String,
+    /// The subnet's VPC.
+    pub vpc_id: String,
+    /// When it was made.
+    pub created: OffsetDateTime,
+    /// Where it is in its life.
+    pub state: AssociationState,
+}
+
+/// Where an association is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AssociationState {
+    /// Wished for.
+    Associating,
+    /// In force.
+    Associated,
+    /// Can't be put in force, for this reason.
+    Failed(String),
+    /// On its way out.
+    Disassociating,
+}
+
+/// Where packets to a destination go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The destination.
+    pub destination: IpNetwork,
+    /// What it is reached through.
+    pub target: RouteTarget,
+    /// Why it is there.
+    pub origin: Origin,
+    /// Text for people.
+    pub description: Option<String>,
+    /// When it was made.
+    pub created: OffsetDateTime,
+    /// Where it is in its life.
+    pub state: RouteState,
+}
+
+/// What a destination is reached through.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RouteTarget {
+    /// A subnet the endpoint is associated with, by id.
+    Subnet(String),
+    /// The endpoint itself: client to client.
+    Local,
+}
+
+/// Why a route is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It came with an association.
+    Associate,
+    /// Somebody added it.
+    AddRoute,
+}
+
+/// Where a route is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteState {
+    /// Wished for.
+    Creating,
+    /// In force.
+    Active,
+    /// Can't be put in force, for this reason.
+    Failed(String),
+    /// On its way out.
+    Deleting,
+}
+
+/// A rule that allows some or all clients to reach a network. Its identity is network and access together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizationRule {
+    /// The network.
+    pub destination: IpNetwork,
+    /// Who may reach it.
+    pub access: Access,
+    /// Text for people.
+    pub description: Option<String>,
+    /// When it was made.
+    pub created: OffsetDateTime,
+    /// Where it is in its life.
+    pub state: RuleState,
+}
+
+/// Who a rule admits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Access {
+    /// Every client.
+    AllUsers,
+    /// Clients in this group.
+    Group(String),
+}
+
+/// Where a rule is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleState {
+    /// Wished for.
+    Authorizing,
+    /// In force.
+    Active,
+    /// Can't be put in force, for this reason.
+    Failed(String),
+    /// On its way out.
+    Revoking,
+}
+
+/// A revocation list as it was imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCrl {
+    /// PEM.
+    pub pem: String,
+    /// Whether it is in force.
+    pub state: CrlState,
+}
+
+/// Whether a revocation list is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CrlState {
+    /// Not yet; with the reason if it can't be.
+    Pending(Option<String>),
+    /// It is.
+    Active,
+}
