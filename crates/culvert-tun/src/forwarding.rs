@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::nat::{self, NatError};
+use crate::firewall::{self, FirewallError};
 
 /// One thing that stops forwarded packets, with its cure in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +70,10 @@ pub fn check(v4: bool, v6: bool) -> Vec<ForwardingProblem> {
 ///
 /// # Errors
 ///
-/// [`NatError`] when the firewall rules cannot be listed.
-pub async fn report(device: &str, v4: bool, v6: bool) -> Result<Vec<ForwardingProblem>, NatError> {
+/// [`FirewallError`] when the firewall rules cannot be listed.
+pub async fn report(device: &str, v4: bool, v6: bool) -> Result<Vec<ForwardingProblem>, FirewallError> {
     let mut problems = check(v4, v6);
-    let ruleset = nat::list_ruleset().await?;
+    let ruleset = firewall::list_ruleset().await?;
     problems.extend(dropping_chains(&ruleset, device));
     Ok(problems)
 }

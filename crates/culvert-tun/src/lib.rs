@@ -5,7 +5,7 @@
 //!   of up to 64 KiB into a [`SuperBuf`], from which the caller takes wire-sized segments without a copy, and
 //!   a [`JoinBatch`] writes consecutive segments of a TCP flow as one. Where the kernel refuses the offload
 //!   the same calls move single packets.
-//! - [`netlink`] sets addresses, MTU and routes; [`nat`] owns one nftables table per device; [`forwarding`]
+//! - [`netlink`] sets addresses, MTU and routes; [`firewall`] owns one nftables table per device; [`forwarding`]
 //!   tells what keeps the machine from forwarding.
 //!
 //! # One worker
@@ -35,8 +35,9 @@
 //! # }
 //! ```
 
+pub mod firewall;
 pub mod forwarding;
-pub mod nat;
+
 pub mod netlink;
 
 #[cfg(feature = "testing")]

@@ -7,8 +7,9 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use common::{in_namespace, sh, udp4};
 use culvert_tun::{
-    AsyncTunQueue, TunDevice, TunError, TunOptions, forwarding,
-    nat::{self, Masquerade, Nat},
+    AsyncTunQueue, TunDevice, TunError, TunOptions,
+    firewall::{self, Egress, EgressProtocol, Firewall, Masquerade, Ruleset},
+    forwarding,
     netlink::Netlink,
 };
 use tokio::time::timeout;
@@ -228,10 +229,16 @@ fn root_masquerading_replaces_the_clients_address_towards_the_given_network_only
             interface: Some("lan0".into()),
         };
         assert_eq!(source_seen_at([10, 99, 0, 5], 1000).await, client);
-        let nat = Nat::install("cvpn0", &[rule("10.99.0.0/24")]).await.unwrap();
+        let rules = |masquerade: Masquerade| Ruleset {
+            masquerades: vec![masquerade],
+            egress: None,
+        };
+        let firewall = Firewall::install("cvpn0", &rules(rule("10.99.0.0/24")))
+            .await
+            .unwrap();
         assert_eq!(source_seen_at([10, 99, 0, 5], 1001).await, us);
         assert_eq!(source_seen_at([10, 50, 0, 5], 1002).await, client);
-        nat.replace(&[rule("0.0.0.0/0")]).await.unwrap();
+        firewall.replace(&rules(rule("0.0.0.0/0"))).await.unwrap();
         assert_eq!(source_seen_at([10, 50, 0, 5], 1003).await, us);
         assert_eq!(sh("nft list tables").trim(), "table inet culvert_cvpn0");
         let v6 = Masquerade {
@@ -239,17 +246,100 @@ fn root_masquerading_replaces_the_clients_address_towards_the_given_network_only
             destination: "::/0".parse().unwrap(),
             interface: None,
         };
-        nat.replace(&[v6]).await.unwrap();
+        firewall.replace(&rules(v6)).await.unwrap();
         assert!(sh("nft list ruleset").contains("ip6 saddr fd00::/64 oifname != \"cvpn0\" masquerade"));
-        drop(nat);
+        drop(firewall);
         assert_eq!(sh("nft list tables"), "");
+    });
+}
+
+#[test]
+fn root_clients_begin_only_what_their_security_groups_allow() {
+    in_namespace(|| async {
+        sh("echo 1 > /proc/sys/net/ipv4/ip_forward");
+        let mut clients = TunDevice::create(&options("cvpn0", "10.8.0.1")).await.unwrap();
+        let mut target = TunDevice::create(&options("lan0", "10.99.0.1")).await.unwrap();
+        let clients = AsyncTunQueue::new(clients.take_queues().remove(0)).unwrap();
+        let lan = AsyncTunQueue::new(target.take_queues().remove(0)).unwrap();
+        let client = Ipv4Addr::new(10, 8, 0, 2);
+        let host = |last| Ipv4Addr::new(10, 99, 0, last);
+        // Whether a packet sent into `from` comes out of `to`; one that always passes tells that it is time to give up.
+        async fn passes(from: &AsyncTunQueue, to: &AsyncTunQueue, packet: &[u8], sentinel: &[u8]) -> bool {
+            from.send(packet).unwrap();
+            from.send(sentinel).unwrap();
+            let mut seen = false;
+            loop {
+                let mut received = [0; 2000];
+                let length = timeout(Duration::from_secs(5), to.recv(&mut received));
+                let length = length.await.unwrap().unwrap();
+                if received[20..length] == sentinel[20..] {
+                    return seen;
+                }
+                seen |= received[20..length] == packet[20..];
+            }
+        }
+        let sentinel = udp4((client, 9), (host(9), 9), b"sentinel");
+        let begins = async |port: u16, destination: Ipv4Addr, to: u16| {
+            passes(
+                &clients,
+                &lan,
+                &udp4((client, port), (destination, to), b"query"),
+                &sentinel,
+            )
+            .await
+        };
+        let entry = |destination: &str, protocol| Egress {
+            destination: destination.parse().unwrap(),
+            protocol,
+        };
+        let rules = |mut entries: Vec<Egress>| {
+            entries.push(entry("10.99.0.9/32", EgressProtocol::All));
+            Ruleset {
+                masquerades: Vec::new(),
+                egress: Some(entries),
+            }
+        };
+        assert!(begins(1000, host(5), 53).await, "without a security group");
+        let dns = entry("10.99.0.0/24", EgressProtocol::Udp(53..=54));
+        let firewall = Firewall::install("cvpn0", &rules(vec![dns.clone(), dns]))
+            .await
+            .unwrap();
+        assert!(begins(1001, host(5), 53).await && begins(1002, host(5), 54).await);
+        assert!(!begins(1003, host(5), 55).await, "another port");
+        firewall.replace(&rules(vec![])).await.unwrap();
+        assert!(!begins(1004, host(5), 53).await, "no entry allows it any more");
+        // What a host begins with a client may be answered.
+        let ask = udp4((host(7), 700), (client, 7000), b"hello");
+        lan.send(&ask).unwrap();
+        let mut received = [0; 2000];
+        assert_eq!(clients.recv(&mut received).await.unwrap(), ask.len());
+        assert!(begins(7000, host(7), 700).await, "an answer");
+        assert!(!begins(7000, host(7), 701).await, "no answer");
+        let ports = EgressProtocol::Tcp(443..=443);
+        let v6 = entry("fd00::/8", EgressProtocol::Icmp);
+        firewall
+            .replace(&rules(vec![entry("10.99.0.0/24", ports), v6]))
+            .await
+            .unwrap();
+        let table = sh("nft list ruleset");
+        assert!(
+            table.contains("iifname \"cvpn0\" tcp dport 443 ip daddr @egress"),
+            "{table}"
+        );
+        assert!(
+            table.contains("meta l4proto ipv6-icmp ip6 daddr @egress"),
+            "{table}"
+        );
+        drop(firewall);
+        assert_eq!(sh("nft list tables"), "");
+        assert!(begins(1005, host(5), 55).await, "the rules are gone");
     });
 }
 
 #[test]
 fn root_stale_tables_go_and_foreign_ones_stay() {
     in_namespace(|| async {
-        std::mem::forget(Nat::install("cvpn0", &[]).await.unwrap()); // killed
+        std::mem::forget(Firewall::install("cvpn0", &Ruleset::default()).await.unwrap()); // killed
         sh("nft add table inet other");
         sh("nft add chain inet other forward '{ type filter hook forward priority 0; policy drop; }'");
         let problems = forwarding::report("cvpn0", false, false).await.unwrap();
@@ -261,8 +351,8 @@ fn root_stale_tables_go_and_foreign_ones_stay() {
         );
         sh("nft insert rule inet other forward iifname cvpn0 accept");
         assert_eq!(forwarding::report("cvpn0", false, false).await.unwrap(), []);
-        nat::remove_stale("cvpn0").await.unwrap();
-        nat::remove_stale("cvpn0").await.unwrap();
+        firewall::remove_stale("cvpn0").await.unwrap();
+        firewall::remove_stale("cvpn0").await.unwrap();
         assert_eq!(sh("nft list tables").trim(), "table inet other");
     });
 }

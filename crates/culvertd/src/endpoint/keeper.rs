@@ -1,11 +1,11 @@
-//! Keeps an endpoint's TUN device and NAT rules in place: makes them, makes the device anew when somebody deleted it, and
+//! Keeps an endpoint's TUN device and firewall rules in place: makes them, makes the device anew when somebody deleted it, and
 //! removes both at the end.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use culvert_config::{EndpointConfig, Offload};
-use culvert_tun::nat::{self, Masquerade, Nat};
+use culvert_tun::firewall::{self, Firewall, Masquerade, Ruleset};
 use culvert_tun::{TunDevice, TunOffloads, TunOptions, forwarding};
 use ipnetwork::IpNetwork;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -31,7 +31,7 @@ pub(crate) struct DeviceKeeper {
     device: Option<TunDevice>,
     /// Told of the offloads of each new device.
     offloads: watch::Sender<Option<TunOffloads>>,
-    nat: Option<Nat>,
+    firewall: Option<Firewall>,
 }
 
 impl DeviceKeeper {
@@ -51,14 +51,14 @@ impl DeviceKeeper {
             queues,
             device: None,
             offloads: watch::Sender::new(None),
-            nat: None,
+            firewall: None,
         };
         // The device first: only its owner may touch the table that is named after it.
         keeper.make_device().await?;
-        nat::remove_stale(&config.device)
+        firewall::remove_stale(&config.device)
             .await
-            .context("Failed to remove the NAT rules a former run left")?;
-        keeper.make_nat().await?;
+            .context("Failed to remove the firewall rules a former run left")?;
+        keeper.make_firewall().await?;
         keeper.warn_about_forwarding().await;
         Ok(keeper)
     }
@@ -102,19 +102,24 @@ impl DeviceKeeper {
         Ok(())
     }
 
-    async fn make_nat(&mut self) -> Result<()> {
-        let rules = masquerades(&self.config);
-        match (&self.nat, rules.is_empty()) {
-            (Some(nat), _) => nat
+    async fn make_firewall(&mut self) -> Result<()> {
+        let rules = ruleset(&self.config);
+        match &self.firewall {
+            Some(firewall) => firewall
                 .replace(&rules)
                 .await
-                .context("Failed to replace the NAT rules")?,
-            (None, true) => {}
-            (None, false) => {
-                let nat = Nat::install(&self.config.device, &rules).await.with_context(|| {
-                    format!("Failed to set the NAT rules of endpoint {}", self.config.name)
-                })?;
-                self.nat = Some(nat);
+                .context("Failed to replace the firewall rules")?,
+            None if rules.is_empty() => {}
+            None => {
+                let firewall = Firewall::install(&self.config.device, &rules)
+                    .await
+                    .with_context(|| {
+                        format!(
+                            "Failed to set the firewall rules of endpoint {}",
+                            self.config.name
+                        )
+                    })?;
+                self.firewall = Some(firewall);
             }
         }
         Ok(())
@@ -157,7 +162,7 @@ impl DeviceKeeper {
                 order = orders.recv() => match order {
                     Some(Order::Nat(config, done)) => {
                         let before = std::mem::replace(&mut self.config, *config);
-                        let made = self.make_nat().await;
+                        let made = self.make_firewall().await;
                         if made.is_err() {
                             self.config = before;
                         }
@@ -183,6 +188,13 @@ impl DeviceKeeper {
         }
         tracing::info!(endpoint, device, "the TUN device is back");
         Ok(())
+    }
+}
+
+fn ruleset(config: &EndpointConfig) -> Ruleset {
+    Ruleset {
+        masquerades: masquerades(config),
+        egress: None,
     }
 }
 
