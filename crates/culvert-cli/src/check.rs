@@ -1,6 +1,5 @@
 //! `culvert check-config`: the file, the files it names, and what is in them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -16,7 +15,6 @@ use culvert_crypto::auth_token::TokenKey;
 use culvert_crypto::tls_crypt_v2::ServerKey;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
 
 use crate::failure::Unsound;
 use crate::keygen::read_key;
@@ -177,18 +175,17 @@ fn check_endpoint(endpoint: &EndpointConfig, findings: &mut Findings) {
 fn check_tls(endpoint: &EndpointConfig, warnings: &mut Vec<Finding>) -> anyhow::Result<()> {
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let unix = u64::try_from(now).unwrap_or(0);
-    let chain = fs::read(&endpoint.server_certificate)?;
-    let key = Zeroizing::new(fs::read(&endpoint.server_private_key)?);
+    let chain = endpoint.server_certificate.read()?;
+    let key = endpoint.server_private_key.read()?;
     let certificates = endpoint.authentication.certificates();
-    let authority = certificates.map(|wanted| fs::read(&wanted.ca)).transpose()?;
+    let authority = certificates.map(|wanted| wanted.ca.read()).transpose()?;
     let mut crls = Vec::new();
-    if let (Some(path), Some(authority)) = (certificates.and_then(|wanted| wanted.crl.as_ref()), &authority) {
-        let list = RevocationList::parse(&fs::read(path)?, unix, &ServerTls::authorities(authority)?)?;
+    if let (Some(crl), Some(authority)) = (certificates.and_then(|wanted| wanted.crl.as_ref()), &authority) {
+        let list = RevocationList::parse(&crl.read()?, unix, &ServerTls::authorities(authority)?)?;
         if list.next_update() - now < CRL_WARNING {
             warnings.push(Finding::text(format!(
-                "endpoint {}: the revocation list {} ends within 30 days; once it has ended nobody can connect: `culvert pki renew-crl`",
-                endpoint.name,
-                path.display()
+                "endpoint {}: the revocation list {crl} ends within 30 days; once it has ended nobody can connect: `culvert pki renew-crl`",
+                endpoint.name
             )));
         }
         crls.push(list);
@@ -196,7 +193,7 @@ fn check_tls(endpoint: &EndpointConfig, warnings: &mut Vec<Finding>) -> anyhow::
     ServerTls::build(&TlsParams {
         chain_pem: &chain,
         key_pem: &key,
-        client_ca_pem: authority.as_deref(),
+        client_ca_pem: authority.as_deref().map(Vec::as_slice),
         client_certificates: match endpoint.authentication.certificate_policy() {
             CertificatePolicy::Required => ClientCertificates::Required,
             CertificatePolicy::Optional => ClientCertificates::Optional,

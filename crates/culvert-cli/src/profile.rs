@@ -63,7 +63,10 @@ pub(crate) struct ProfileArguments {
 impl ProfileArguments {
     pub(crate) fn run(&self, output: &Output) -> anyhow::Result<()> {
         let endpoint = self.chosen.endpoint()?;
-        let server = ServerCertificate::read(&endpoint.server_certificate)?;
+        let certificate = endpoint.server_certificate.path();
+        // Endpoints of the file name files.
+        let server =
+            ServerCertificate::read(certificate.context("the endpoint's certificate is in no file")?)?;
         let profile = Profile {
             remotes: self.remotes(&endpoint, &server)?,
             ca: self.authority(&endpoint, &server)?,
@@ -138,7 +141,7 @@ impl ProfileArguments {
             bail!(
                 "the authority in {} did not issue the endpoint's certificate {}: clients would refuse it. Name the right one with --ca",
                 path.display(),
-                endpoint.server_certificate.display()
+                endpoint.server_certificate
             );
         }
         Ok(text)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::endpoint::EndpointConfig;
+use crate::environment::{Api, Environment};
 use crate::error::{ConfigError, Problem, Report};
 use crate::packets::{NamedCpu, Offload, online_cpus};
 use crate::read::read;
@@ -40,10 +41,17 @@ pub struct Config {
     pub log: Log,
     /// The administration socket.
     pub admin_socket: PathBuf,
+    /// Where endpoints are to be managed at run time; `None`: nowhere, there are only those of the file. Not served yet:
+    /// [`Config::check_files`] refuses it.
+    pub api: Option<Api>,
+    /// What managed endpoints refer to.
+    pub environment: Environment,
     /// The endpoints, in the order of the file.
     pub endpoints: Vec<EndpointConfig>,
     /// What is possible but hardly meant.
     pub warnings: Vec<Problem>,
+    /// Line and column of `[api]`.
+    pub(crate) api_place: Option<(usize, usize)>,
     pub(crate) files: Vec<NamedFile>,
     pub(crate) cpus: Vec<NamedCpu>,
 }
@@ -151,8 +159,8 @@ impl Config {
     /// as well.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`] with every file that is missing or cannot be opened, and every CPU this machine
-    /// does not have.
+    /// [`ConfigError::Invalid`] with every file that is missing or cannot be opened, every CPU this machine
+    /// does not have, and a section that this version can't serve.
     pub fn check_files(&self) -> Result<Vec<Problem>, ConfigError> {
         let mut warnings = Vec::new();
         // Where the kernel does not tell, pinning will.
@@ -161,6 +169,13 @@ impl Config {
             .iter()
             .flat_map(|online| self.cpus.iter().filter_map(|named| named.check(online)));
         let mut problems: Vec<Problem> = absent.collect();
+        // The section is read already, but nothing serves it.
+        problems.extend(self.api_place.map(|(line, column)| Problem {
+            line,
+            column,
+            message: "this version does not serve the API yet".into(),
+            cure: "remove [api], and declare endpoints in this file".into(),
+        }));
         for file in &self.files {
             let problem = |message, cure: &str| Problem {
                 line: file.line,

@@ -5,12 +5,13 @@
 //! does not depend on the file: whoever manages endpoints some other way fills an [`EndpointSpec`] and calls
 //! [`EndpointSpec::validate`].
 //!
-//! Secrets are named by path only and never read here.
+//! Secrets of a file are named by path only and not read while it is checked.
 
 #![forbid(unsafe_code)]
 
 mod config;
 mod endpoint;
+mod environment;
 mod error;
 mod packets;
 mod push;
@@ -20,9 +21,13 @@ pub use config::{Config, DEFAULT_PATH, Log, LogFormat};
 pub use endpoint::{
     AuthToken, Authentication, CertificatePolicy, ClientCertificates, Combine, ControlChannel,
     DEFAULT_VPN_PORT, DataCipher, Digest, EndpointConfig, EndpointSpec, ExternalCommand, Keepalive,
-    KeyDirection, MAX_BANNER, MAX_DNS_SERVERS, MAX_DOMAINS, Mssfix, NatRule, PasswordCheck, Route,
+    KeyDirection, MAX_BANNER, MAX_DNS_SERVERS, MAX_DOMAINS, Mssfix, NatRule, PasswordCheck, Pem, Route,
     StaticClient, StaticKeyWrap, TargetNetwork, TlsAuth, TlsCryptV2, TlsVersion, TransportProtocols,
     VerifyX509Name,
+};
+pub use environment::{
+    Account, Api, ApiCertificate, Directory, EgressRule, Environment, IpProtocol, PortRange, Resets,
+    SecurityGroup, Subnet, Vpc,
 };
 pub use error::{ConfigError, FieldProblem, Problem, Report};
 pub use packets::{DEFAULT_MODERATION, MAX_MODERATION, MIN_MODERATION, Offload};

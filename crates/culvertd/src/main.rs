@@ -6,6 +6,7 @@ mod clock;
 mod daemon;
 mod endpoint;
 mod logging;
+mod managed;
 mod panics;
 mod reload;
 mod watchdog;

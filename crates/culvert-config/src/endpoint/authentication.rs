@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::pem::Pem;
+
 /// The ways of authentication an endpoint can demand. Every variant demands something of everybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authentication {
@@ -62,9 +64,9 @@ impl Authentication {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificates {
     /// Authorities that issue client certificates, PEM.
-    pub ca: PathBuf,
+    pub ca: Pem,
     /// Certificate revocation lists of those authorities, PEM. An expired list refuses everybody.
-    pub crl: Option<PathBuf>,
+    pub crl: Option<Pem>,
     /// Further condition on the name in the certificate.
     pub verify_x509_name: Option<VerifyX509Name>,
 }

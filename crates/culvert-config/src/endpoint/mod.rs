@@ -5,9 +5,11 @@
 //! work. The configuration file is one source of wishes; a management interface is another.
 
 mod authentication;
+mod conflict;
 mod control_channel;
 mod crypto;
 mod network;
+mod pem;
 mod validate;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -21,6 +23,9 @@ use culvert_policy::{Access, AuthorizationRule, Policy};
 use culvert_pool::{Pool, PoolConfig, StaticAddress};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 
+use crate::environment::EgressRule;
+use crate::error::{Fault, FieldProblem};
+
 pub use authentication::{
     Authentication, CertificatePolicy, ClientCertificates, Combine, ExternalCommand, PasswordCheck,
     VerifyX509Name,
@@ -28,7 +33,8 @@ pub use authentication::{
 pub use control_channel::{ControlChannel, KeyDirection, StaticKeyWrap, TlsAuth, TlsCryptV2};
 pub use crypto::{DataCipher, Digest, TlsVersion};
 pub use network::{Keepalive, Mssfix, NatRule, Route, StaticClient, TargetNetwork, TransportProtocols};
-pub(crate) use validate::{default_device, overlap};
+pub use pem::Pem;
+pub(crate) use validate::{check_device_name, default_device, overlap};
 
 /// The port AWS Client VPN endpoints use unless told otherwise.
 pub const DEFAULT_VPN_PORT: NonZeroU16 = NonZeroU16::new(443).expect("443 is not zero");
@@ -62,9 +68,9 @@ pub struct EndpointSpec {
     /// Name of the TUN interface.
     pub device: String,
     /// Server certificate with its chain, PEM.
-    pub server_certificate: PathBuf,
+    pub server_certificate: Pem,
     /// Private key of the server certificate, PEM.
-    pub server_private_key: PathBuf,
+    pub server_private_key: Pem,
     /// How clients prove who they are.
     pub authentication: Authentication,
     /// What wraps the control channel.
@@ -87,6 +93,8 @@ pub struct EndpointSpec {
     pub split_tunnel: bool,
     /// Longest session; `None` is unlimited.
     pub session_timeout: Option<Duration>,
+    /// Whether a client whose session timed out stays disconnected until its user connects again.
+    pub disconnect_on_session_timeout: bool,
     /// Text shown to people when they connect.
     pub banner: Option<String>,
     /// Networks behind the endpoint.
@@ -97,6 +105,9 @@ pub struct EndpointSpec {
     pub authorization_rules: Vec<AuthorizationRule>,
     /// Lets clients reach each other, where an authorization rule for the client CIDR allows it.
     pub client_to_client: bool,
+    /// What clients may begin with the networks behind the endpoint, where security groups apply; `None`: what the rules
+    /// allow.
+    pub egress: Option<Vec<EgressRule>>,
     /// Pings and the silence after which a peer is given up.
     pub keepalive: Keepalive,
     /// How long a client may take to connect, and to renew its keys.
@@ -136,8 +147,8 @@ impl EndpointSpec {
     pub fn new(
         name: impl Into<String>,
         client_cidr_block: Ipv4Network,
-        server_certificate: impl Into<PathBuf>,
-        server_private_key: impl Into<PathBuf>,
+        server_certificate: impl Into<Pem>,
+        server_private_key: impl Into<Pem>,
         authentication: Authentication,
     ) -> Self {
         let session_timeout = Some(Duration::from_secs(24 * 3600));
@@ -169,11 +180,13 @@ impl EndpointSpec {
             domains: Vec::new(),
             split_tunnel: false,
             session_timeout,
+            disconnect_on_session_timeout: false,
             banner: None,
             target_networks: Vec::new(),
             routes: Vec::new(),
             authorization_rules: Vec::new(),
             client_to_client: false,
+            egress: None,
             keepalive: Keepalive::default(),
             handshake_window: Duration::from_secs(60),
             renegotiation,
@@ -207,6 +220,16 @@ impl EndpointConfig {
     /// The wish this endpoint fulfils, to be changed and validated again.
     pub fn into_spec(self) -> EndpointSpec {
         self.spec
+    }
+
+    /// What stands in the way of this endpoint beside another one on the same machine.
+    pub fn conflicts(&self, other: &Self) -> Vec<FieldProblem> {
+        let conflicts = self.conflicts_with(other).into_iter();
+        conflicts.map(|(field, fault)| fault.at(field)).collect()
+    }
+
+    pub(crate) fn conflicts_with(&self, other: &Self) -> Vec<(&'static str, Fault)> {
+        conflict::conflicts(self, other)
     }
 
     /// The server's own address in the tunnel: the first host of the client CIDR.
@@ -255,10 +278,13 @@ impl EndpointConfig {
             .unwrap_or_else(|| network::client_capacity(self.client_cidr_block))
     }
 
-    /// The route table: target networks come first (their routes are automatic), then the routes given.
+    /// The route table: target networks come first (where their routes are automatic), then the routes given.
     /// In split-tunnel mode exactly these are pushed.
     pub fn route_table(&self) -> Vec<IpNetwork> {
-        let automatic = self.target_networks.iter().map(|network| network.cidr);
+        let targets = self.target_networks.iter();
+        let automatic = targets
+            .filter(|network| network.automatic_route)
+            .map(|network| network.cidr);
         let mut table: Vec<IpNetwork> = Vec::new();
         for destination in automatic.chain(self.routes.iter().map(|route| route.destination_cidr)) {
             if !table.contains(&destination) {

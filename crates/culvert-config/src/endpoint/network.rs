@@ -32,8 +32,10 @@ impl TransportProtocols {
 /// A network behind the endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetNetwork {
-    /// The network; also an automatic route.
+    /// The network.
     pub cidr: IpNetwork,
+    /// Whether there is a route to it without one being given.
+    pub automatic_route: bool,
     /// Interface it is behind; `None` leaves it to the system's routes.
     pub interface: Option<String>,
     /// Replace the client's address by the server's on the way in.

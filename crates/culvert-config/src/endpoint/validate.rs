@@ -179,7 +179,11 @@ impl Check<'_> {
                 "leave the client CIDR out of it; client_to_client = true lets clients reach each other";
             self.refuse(&key, message, cure);
         }
-        if earlier.iter().any(|other| other.destination_cidr == destination) {
+        // Through another target network it is a way of its own: which is taken is up to the system's routes.
+        let same = |other: &Route| {
+            other.destination_cidr == destination && other.target_network == route.target_network
+        };
+        if earlier.iter().any(same) {
             self.refuse(
                 &key,
                 format!("the route {destination} is given twice"),

@@ -6,7 +6,7 @@ use super::table::Table;
 use super::values::{choice, duration, string};
 use crate::config::FileKind;
 use crate::endpoint::{
-    Authentication, CertificatePolicy, ClientCertificates, Combine, ExternalCommand, PasswordCheck,
+    Authentication, CertificatePolicy, ClientCertificates, Combine, ExternalCommand, PasswordCheck, Pem,
     VerifyX509Name,
 };
 use crate::error::Fault;
@@ -89,8 +89,8 @@ fn certificates(table: &Table<'_, '_>) -> Result<Option<ClientCertificates>, Rep
     });
     match ca {
         Some(ca) => Ok(Some(ClientCertificates {
-            ca,
-            crl,
+            ca: ca.into(),
+            crl: crl.map(Pem::from),
             verify_x509_name,
         })),
         None if table.has("client_ca") => Err(Reported),
@@ -107,7 +107,8 @@ fn certificates(table: &Table<'_, '_>) -> Result<Option<ClientCertificates>, Rep
     }
 }
 
-fn password(table: &Table<'_, '_>) -> Result<Option<PasswordCheck>, Reported> {
+/// Who judges user names and passwords, when somebody does.
+pub(super) fn password(table: &Table<'_, '_>) -> Result<Option<PasswordCheck>, Reported> {
     let users_file = table.file(
         "users_file",
         FileKind {
@@ -186,7 +187,7 @@ fn command(table: &Table<'_, '_>) -> Result<Option<ExternalCommand>, Reported> {
 }
 
 /// Something is wrong and has been reported.
-struct Reported;
+pub(super) struct Reported;
 
 fn verify_x509_name(table: &Table<'_, '_>) -> Option<VerifyX509Name> {
     type Make = fn(String) -> VerifyX509Name;

@@ -4,15 +4,16 @@ use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use ipnetwork::IpNetwork;
 use toml::de::DeTable;
 
+use super::api::{api, warn_of_unused};
 use super::document::Document;
 use super::endpoint::read_endpoint;
+use super::environment::environment;
 use super::table::Table;
 use super::values::{boolean, choice, moderation, number, path, word};
 use crate::config::{Config, Log, LogFormat};
-use crate::endpoint::{EndpointConfig, overlap};
+use crate::endpoint::EndpointConfig;
 use crate::error::{ConfigError, Fault, Report};
 use crate::packets::{DEFAULT_MODERATION, Offload};
 
@@ -69,6 +70,11 @@ fn read_root<'d>(document: &'d Document<'d>, root: &'d DeTable<'_>, file: &Path)
         admin.finish();
         socket
     });
+    let api = api(document, &table, &state_dir);
+    let environment = environment(document, &table);
+    if api.is_none() {
+        warn_of_unused(document, &environment);
+    }
     let endpoints = read_endpoints(document, table.tables("endpoint"));
     table.finish();
     document.is_sound().then(|| Config {
@@ -82,6 +88,9 @@ fn read_root<'d>(document: &'d Document<'d>, root: &'d DeTable<'_>, file: &Path)
         ack_filter: ack_filter.unwrap_or(true),
         offload,
         log,
+        api_place: api.is_some().then(|| document.place("api")),
+        api,
+        environment,
         endpoints,
         warnings: Vec::new(),
         files: Vec::new(),
@@ -161,7 +170,7 @@ fn read_endpoints(document: &Document<'_>, tables: Vec<Table<'_, '_>>) -> Vec<En
         let path = table.path.clone();
         if let Some(endpoint) = read_endpoint(document, table, &mut devices) {
             for (_, other) in &endpoints {
-                for (field, fault) in conflicts(&endpoint, other) {
+                for (field, fault) in endpoint.conflicts_with(other) {
                     document.refuse_field(&path, fault.at(field));
                 }
             }
@@ -169,62 +178,4 @@ fn read_endpoints(document: &Document<'_>, tables: Vec<Table<'_, '_>>) -> Vec<En
         }
     }
     endpoints.into_iter().map(|(_, endpoint)| endpoint).collect()
-}
-
-/// What two endpoints cannot have in common.
-fn conflicts(one: &EndpointConfig, other: &EndpointConfig) -> Vec<(&'static str, Fault)> {
-    let mut found = Vec::new();
-    let mut refuse = |field, message: String, cure: &str| found.push((field, Fault::new(message, cure)));
-    if one.name == other.name {
-        refuse(
-            "name",
-            format!("there is another endpoint {:?}", one.name),
-            "give each a name of its own",
-        );
-    }
-    if one.device == other.device {
-        let message = format!(
-            "the endpoint {:?} has the device {} already",
-            other.name, other.device
-        );
-        refuse(
-            "device",
-            message,
-            "give each a device of its own, or leave the key out",
-        );
-    }
-    if blocks(one).any(|block| blocks(other).any(|taken| overlap(block, taken))) {
-        let message = format!("the client CIDR overlaps that of the endpoint {:?}", other.name);
-        refuse(
-            "client_cidr_block",
-            message,
-            "give each endpoint addresses of its own",
-        );
-    }
-    let transports = (one.transport_protocol, other.transport_protocol);
-    let same_transport = transports.0.udp() && transports.1.udp() || transports.0.tcp() && transports.1.tcp();
-    let shared = one.listen_addresses.iter().any(|a| {
-        let same_family = |b: &&std::net::IpAddr| a.is_ipv4() == b.is_ipv4();
-        let mut others = other.listen_addresses.iter().filter(same_family);
-        others.any(|b| a == b || a.is_unspecified() || b.is_unspecified())
-    });
-    if same_transport && shared && one.vpn_port == other.vpn_port {
-        let message = format!(
-            "the endpoint {:?} listens on port {} there already",
-            other.name, other.vpn_port
-        );
-        refuse(
-            "vpn_port",
-            message,
-            "choose another vpn_port, transport_protocol or listen_addresses",
-        );
-    }
-    found
-}
-
-fn blocks(endpoint: &EndpointConfig) -> impl Iterator<Item = IpNetwork> {
-    let v6 = endpoint.client_ipv6_cidr_block.map(IpNetwork::V6);
-    [Some(IpNetwork::V4(endpoint.client_cidr_block)), v6]
-        .into_iter()
-        .flatten()
 }

@@ -82,7 +82,7 @@ fn endpoint(table: &Table<'_, '_>, devices: &mut HashSet<String>) -> (EndpointSp
         .collect();
     // Stand-ins let the rest of the block be read, and so reported.
     let certificates = ClientCertificates {
-        ca: PathBuf::new(),
+        ca: PathBuf::new().into(),
         crl: None,
         verify_x509_name: None,
     };
@@ -199,6 +199,8 @@ fn sessions(table: &Table<'_, '_>, spec: &mut EndpointSpec) {
     }
     let hours = hours.map(|hours| Some(Duration::from_secs(u64::from(hours) * 3600)));
     replace(&mut spec.session_timeout, timeout.or(hours));
+    let stays_away = table.read("disconnect_on_session_timeout", boolean);
+    replace(&mut spec.disconnect_on_session_timeout, stays_away);
     if let Some(keepalive) = table.table("keepalive") {
         replace(&mut spec.keepalive.ping, keepalive.read("ping", duration));
         replace(

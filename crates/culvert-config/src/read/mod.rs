@@ -1,12 +1,15 @@
 //! Reading `culvert.toml`: every key by hand, so that all problems of a file are reported at once, each at
 //! its line and column, and an unknown key is answered with the known one that was probably meant.
 
+mod api;
 mod authentication;
 mod control_channel;
 mod daemon;
 mod document;
 mod endpoint;
+mod environment;
 mod networks;
+mod security_group;
 mod suggest;
 mod table;
 mod values;

@@ -17,6 +17,7 @@ pub(super) fn networks(table: &Table<'_, '_>, spec: &mut EndpointSpec) {
         entry.finish();
         let read = cidr.map(|cidr| TargetNetwork {
             cidr,
+            automatic_route: true,
             interface,
             nat: nat.unwrap_or_else(|| cidr.is_ipv4()),
         });

@@ -108,6 +108,18 @@ pub(crate) fn address<T: FromStr>(value: &Value<'_, '_>) -> Parsed<T> {
     parsed(value, "an IP address of the kind needed here", "192.0.2.1")
 }
 
+/// An address with a port.
+pub(crate) fn socket_address(value: &Value<'_, '_>) -> Parsed<std::net::SocketAddr> {
+    let found: std::net::SocketAddr = parsed(value, "an address with a port", "127.0.0.1:8443")?;
+    match found.port() {
+        0 => Err(Fault::new(
+            "nobody could find port 0",
+            "choose a port, as in \"127.0.0.1:8443\"",
+        )),
+        _ => Ok(found),
+    }
+}
+
 /// A network of either family. A bare address is refused: the prefix is too easily forgotten.
 pub(crate) fn network(value: &Value<'_, '_>) -> Parsed<IpNetwork> {
     with_prefix(value, "192.0.2.1/32")?;

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use culvert_config::{EndpointConfig, Offload};
-use culvert_tun::firewall::{self, Firewall, Masquerade, Ruleset};
+use culvert_config::{EgressRule, EndpointConfig, IpProtocol, Offload, PortRange};
+use culvert_tun::firewall::{self, Egress, EgressProtocol, Firewall, Masquerade, Ruleset};
 use culvert_tun::{TunDevice, TunOffloads, TunOptions, forwarding};
 use ipnetwork::IpNetwork;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -194,8 +194,26 @@ impl DeviceKeeper {
 fn ruleset(config: &EndpointConfig) -> Ruleset {
     Ruleset {
         masquerades: masquerades(config),
-        egress: None,
+        egress: config.egress.as_deref().map(egress),
     }
+}
+
+/// What security groups allow, by the firewall's names.
+fn egress(rules: &[EgressRule]) -> Vec<Egress> {
+    let ports = |range: &PortRange| range.first..=range.last;
+    let mut allowed = Vec::with_capacity(rules.len());
+    for rule in rules {
+        allowed.push(Egress {
+            destination: rule.destination,
+            protocol: match &rule.protocol {
+                IpProtocol::All => EgressProtocol::All,
+                IpProtocol::Tcp(range) => EgressProtocol::Tcp(ports(range)),
+                IpProtocol::Udp(range) => EgressProtocol::Udp(ports(range)),
+                IpProtocol::Icmp => EgressProtocol::Icmp,
+            },
+        });
+    }
+    allowed
 }
 
 fn masquerades(config: &EndpointConfig) -> Vec<Masquerade> {

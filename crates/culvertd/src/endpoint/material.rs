@@ -1,10 +1,10 @@
-//! Reads the key and certificate files an endpoint's configuration names, each error with the file's name.
+//! Reads the keys and certificates an endpoint's configuration names or holds, each error with the name of the file.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use culvert_config::{CertificatePolicy, EndpointConfig, StaticKeyWrap, VerifyX509Name};
+use culvert_config::{CertificatePolicy, EndpointConfig, Pem, StaticKeyWrap, VerifyX509Name};
 use culvert_control::crl::RevocationList;
 use culvert_control::tls::{ClientCertificates, MinTlsVersion, NameCheck, ServerTls, TlsClock, TlsParams};
 use culvert_core::{CookiePolicy, SharedWrap, TlsCryptV2, WrapPolicy};
@@ -32,11 +32,11 @@ pub(crate) fn tls(
     clock: &TlsClock,
     crl: Option<RevocationList>,
 ) -> Result<TlsMaterial> {
-    let chain = read(&config.server_certificate)?;
-    let key = read(&config.server_private_key)?;
+    let chain = pem(&config.server_certificate)?;
+    let key = pem(&config.server_private_key)?;
     let certificates = config.authentication.certificates();
     let ca = certificates
-        .map(|certificates| read(&certificates.ca))
+        .map(|certificates| pem(&certificates.ca))
         .transpose()?;
     let crl = match (
         crl,
@@ -70,12 +70,11 @@ pub(crate) fn tls(
     let server = ServerTls::build(&params).with_context(|| {
         format!(
             "Failed to set up TLS for endpoint {} with {}",
-            config.name,
-            config.server_certificate.display()
+            config.name, config.server_certificate
         )
     })?;
     for warning in ServerTls::warnings(&chain, clock.unix())? {
-        tracing::warn!(endpoint = config.name, file = %config.server_certificate.display(), "{warning}");
+        tracing::warn!(endpoint = config.name, certificate = %config.server_certificate, "{warning}");
     }
     Ok(TlsMaterial { server, crl })
 }
@@ -89,13 +88,13 @@ pub(crate) fn revocation_list(config: &EndpointConfig, unix: u64) -> Result<Revo
         .authentication
         .certificates()
         .context("the endpoint checks no client certificates")?;
-    let path = certificates
+    let crl = certificates
         .crl
         .as_ref()
         .context("the endpoint has no revocation list")?;
-    let authorities = ServerTls::authorities(&read(&certificates.ca)?)?;
-    RevocationList::parse(&read(path)?, unix, &authorities)
-        .with_context(|| format!("Failed to use the revocation list {}", path.display()))
+    let authorities = ServerTls::authorities(&pem(&certificates.ca)?)?;
+    RevocationList::parse(&pem(crl)?, unix, &authorities)
+        .with_context(|| format!("Failed to use the revocation list {crl}"))
 }
 
 fn name_check(name: &VerifyX509Name) -> NameCheck {
@@ -180,6 +179,10 @@ fn text(path: &Path) -> Result<Zeroizing<String>> {
     let text =
         std::str::from_utf8(&bytes).with_context(|| format!("{} is not a text file", path.display()))?;
     Ok(Zeroizing::new(text.to_owned()))
+}
+
+fn pem(pem: &Pem) -> Result<Zeroizing<Vec<u8>>> {
+    pem.read().with_context(|| format!("Failed to read {pem}"))
 }
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>> {

@@ -22,7 +22,6 @@ mod tcp;
 mod tun;
 mod worker;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -30,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use culvert_admin::{ClientInfo, EndpointInfo, ListenerInfo};
-use culvert_config::EndpointConfig;
+use culvert_config::{EndpointConfig, Pem};
 use culvert_core::ClientId;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -58,7 +57,7 @@ pub(crate) struct Endpoint {
     stop: watch::Sender<bool>,
     keeper: tokio::task::JoinHandle<()>,
     orders: mpsc::Sender<keeper::Order>,
-    crl_watch: Option<(PathBuf, tokio::task::JoinHandle<()>)>,
+    crl_watch: Option<(Pem, tokio::task::JoinHandle<()>)>,
     heartbeat: Arc<Heartbeat>,
 }
 
@@ -128,19 +127,19 @@ impl Endpoint {
     /// what it saw last.
     fn watch_revocation_list(&mut self) {
         let config = self.live.config();
-        let path = config
+        let list = config
             .authentication
             .certificates()
             .and_then(|certificates| certificates.crl.clone());
-        if self.crl_watch.as_ref().map(|(watched, _)| watched) == path.as_ref() {
+        if self.crl_watch.as_ref().map(|(watched, _)| watched) == list.as_ref() {
             return;
         }
         if let Some((_, task)) = self.crl_watch.take() {
             task.abort();
         }
-        self.crl_watch = path.map(|path| {
-            let watch = revocation::watch(Arc::clone(&self.live), path.clone());
-            (path, tokio::spawn(watch))
+        self.crl_watch = list.map(|list| {
+            let watch = revocation::watch(Arc::clone(&self.live), list.clone());
+            (list, tokio::spawn(watch))
         });
     }
 

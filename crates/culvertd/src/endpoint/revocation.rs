@@ -1,8 +1,10 @@
-//! Watches an endpoint's revocation list and puts a new one in force without a restart.
+//! Watches an endpoint's revocation list: puts a new file in force without a restart, and reminds of the end of the list.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+
+use culvert_config::Pem;
 
 use super::live::Live;
 
@@ -21,16 +23,16 @@ struct Stamp {
     size: u64,
 }
 
-/// Looks at the file until the task is aborted.
-pub(crate) async fn watch(live: Arc<Live>, path: PathBuf) {
-    let mut seen = stamp(&path);
+/// Looks at the list until the task is aborted. One held in memory changes only with the configuration.
+pub(crate) async fn watch(live: Arc<Live>, list: Pem) {
+    let mut seen = list.path().and_then(stamp);
     let mut reminded: Option<tokio::time::Instant> = None;
     loop {
         tokio::time::sleep(LOOK).await;
         if reminded.is_none_or(|last| last.elapsed() > REMIND_EVERY) && live.remind_of_expiry(REMIND_BEFORE) {
             reminded = Some(tokio::time::Instant::now());
         }
-        let now = stamp(&path);
+        let now = list.path().and_then(stamp);
         if now == seen {
             continue;
         }
@@ -46,7 +48,7 @@ pub(crate) async fn watch(live: Arc<Live>, path: PathBuf) {
     }
 }
 
-fn stamp(path: &std::path::Path) -> Option<Stamp> {
+fn stamp(path: &Path) -> Option<Stamp> {
     use std::os::unix::fs::MetadataExt;
     let meta = std::fs::metadata(path).ok()?;
     Some(Stamp {

@@ -79,7 +79,7 @@ pub(crate) fn settings(
         push: push(config),
         session_timeout: config.session_timeout.map(|after| SessionTimeout {
             after,
-            disconnect: false,
+            disconnect: config.disconnect_on_session_timeout,
         }),
         inactive: None,
         max_clients: max_clients(config),

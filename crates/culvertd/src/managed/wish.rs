@@ -1,0 +1,405 @@
+//! From a stored endpoint to the configuration of a running one.
+
+use std::num::NonZeroU16;
+use std::time::Duration;
+
+use culvert_config::{
+    Authentication, ClientCertificates, EgressRule, EndpointConfig, EndpointSpec, Environment, IpProtocol,
+    PasswordCheck, Pem, Route, Subnet, TargetNetwork, TransportProtocols,
+};
+use culvert_policy::{Access, AuthorizationRule};
+use culvert_service as service;
+use culvert_service::{
+    AssociationState, AuthenticationMethod, Certificate, CertificateArn, Endpoint, EndpointState, RouteState,
+    RouteTarget, RuleState,
+};
+
+/// Whether an endpoint runs: only while it has a target network that isn't on its way out.
+pub(crate) fn runs(endpoint: &Endpoint) -> bool {
+    endpoint.state != EndpointState::Deleting && associated(endpoint).next().is_some()
+}
+
+/// The ids of the subnets it is associated with, oldest first. One whose association failed is tried again.
+fn associated(endpoint: &Endpoint) -> impl Iterator<Item = &str> {
+    let mut associations = endpoint.associations.iter();
+    std::iter::from_fn(move || {
+        let staying =
+            associations.find(|association| association.state != AssociationState::Disassociating)?;
+        Some(staying.subnet_id.as_str())
+    })
+}
+
+/// What stored endpoints refer to.
+pub(crate) struct Surroundings<'a> {
+    /// Networks, security groups and directories.
+    pub(crate) environment: &'a Environment,
+    /// The certificates that were imported.
+    pub(crate) certificates: &'a [Certificate],
+}
+
+impl Surroundings<'_> {
+    /// The configuration a stored endpoint stands for, on this device.
+    ///
+    /// # Errors
+    /// Fails when it refers to what isn't there any more, or can't work; the text says what to do.
+    pub(crate) fn config(&self, endpoint: &Endpoint, device: &str) -> Result<EndpointConfig, String> {
+        let shown = self.certificate(&endpoint.server_certificate)?;
+        let arn = endpoint.server_certificate.to_string();
+        let key = shown.private_key.expose().to_owned();
+        let mut spec = EndpointSpec::new(
+            endpoint.id.as_str(),
+            endpoint.client_cidr_block,
+            Pem::held(arn.clone(), format!("{}\n{}", shown.certificate, shown.chain)),
+            Pem::held(arn, key),
+            self.authentication(endpoint)?,
+        );
+        spec.device = device.to_owned();
+        outside(endpoint, &mut spec)?;
+        sessions(endpoint, &mut spec);
+        self.networks(endpoint, &mut spec)?;
+        spec.egress = self.egress(endpoint)?;
+        spec.validate().map_err(|problems| {
+            let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            texts.join("; ")
+        })
+    }
+
+    fn certificate(&self, arn: &CertificateArn) -> Result<&Certificate, String> {
+        let mut certificates = self.certificates.iter();
+        certificates
+            .find(|certificate| certificate.arn == *arn)
+            .ok_or_else(|| format!("there is no certificate {arn}; import it again or choose another one"))
+    }
+
+    fn authentication(&self, endpoint: &Endpoint) -> Result<Authentication, String> {
+        let (mut certificates, mut password) = (None, None);
+        for method in &endpoint.authentication {
+            match method {
+                AuthenticationMethod::Certificate { client_root } => {
+                    certificates = Some(self.client_certificates(endpoint, client_root)?);
+                }
+                AuthenticationMethod::Directory { directory_id } => {
+                    password = Some(self.directory(directory_id)?);
+                }
+            }
+        }
+        match (certificates, password) {
+            (Some(certificates), None) => Ok(Authentication::Certificate(certificates)),
+            (None, Some(password)) => Ok(Authentication::Password(password)),
+            (Some(certificates), Some(password)) => {
+                Ok(Authentication::CertificateAndPassword(certificates, password))
+            }
+            (None, None) => Err("it names no way to authenticate; make it anew with one".to_owned()),
+        }
+    }
+
+    fn client_certificates(
+        &self,
+        endpoint: &Endpoint,
+        root: &CertificateArn,
+    ) -> Result<ClientCertificates, String> {
+        let root = self.certificate(root)?;
+        // An authority that was imported as a certificate of its own has nothing above it.
+        let authorities = if root.chain.trim().is_empty() {
+            &root.certificate
+        } else {
+            &root.chain
+        };
+        let crl = endpoint.crl.as_ref();
+        Ok(ClientCertificates {
+            ca: Pem::held(root.arn.to_string(), authorities.clone()),
+            crl: crl.map(|crl| Pem::held(format!("of {}", endpoint.id), crl.pem.clone())),
+            verify_x509_name: None,
+        })
+    }
+
+    fn directory(&self, id: &str) -> Result<PasswordCheck, String> {
+        let mut directories = self.environment.directories.iter();
+        let found = directories.find(|directory| directory.id == id);
+        found
+            .map(|directory| directory.check.clone())
+            .ok_or_else(|| format!("there is no directory {id}; declare it with [[directory]] and reload"))
+    }
+
+    fn subnet(&self, id: &str) -> Result<&Subnet, String> {
+        let mut subnets = self.environment.subnets.iter();
+        subnets.find(|subnet| subnet.id == id).ok_or_else(|| {
+            format!("there is no subnet {id}; declare it with [[subnet]] and reload, or disassociate it")
+        })
+    }
+
+    /// Clients of managed endpoints have no IPv6 addresses, so what concerns IPv6 can never meet a packet: it is left out.
+    fn networks(&self, endpoint: &Endpoint, spec: &mut EndpointSpec) -> Result<(), String> {
+        for id in associated(endpoint) {
+            let subnet = self.subnet(id)?;
+            spec.target_networks.push(TargetNetwork {
+                cidr: subnet.cidr_block.into(),
+                // The routes that came with the association are among the endpoint's.
+                automatic_route: false,
+                interface: subnet.interface.clone(),
+                nat: subnet.nat,
+            });
+        }
+        for route in endpoint
+            .routes
+            .iter()
+            .filter(|route| route.state != RouteState::Deleting)
+        {
+            match &route.target {
+                RouteTarget::Local => spec.client_to_client = true,
+                // A route ends with the association it leads through.
+                RouteTarget::Subnet(id) if !associated(endpoint).any(|subnet| subnet == id) => {}
+                RouteTarget::Subnet(_) if route.destination.is_ipv6() => {}
+                RouteTarget::Subnet(id) => spec.routes.push(Route {
+                    destination_cidr: route.destination,
+                    target_network: self.subnet(id)?.cidr_block.into(),
+                    description: None,
+                }),
+            }
+        }
+        let rules = endpoint
+            .rules
+            .iter()
+            .filter(|rule| rule.state != RuleState::Revoking);
+        let of_v4 = rules.filter(|rule| rule.destination.is_ipv4());
+        spec.authorization_rules = of_v4.map(authorization_rule).collect();
+        Ok(())
+    }
+
+    /// What the endpoint's security groups allow together; `None` when that is everything.
+    fn egress(&self, endpoint: &Endpoint) -> Result<Option<Vec<EgressRule>>, String> {
+        let mut allowed: Vec<EgressRule> = Vec::new();
+        for id in &endpoint.security_group_ids {
+            let mut groups = self.environment.security_groups.iter();
+            let group = groups.find(|group| group.id == *id).ok_or_else(|| {
+                format!("there is no security group {id}; declare it with [[security_group]] and reload, or apply others")
+            })?;
+            for rule in &group.egress {
+                if !allowed.contains(rule) {
+                    allowed.push(*rule);
+                }
+            }
+        }
+        let everything = |rule: &EgressRule| {
+            rule.protocol == IpProtocol::All && rule.destination.is_ipv4() && rule.destination.prefix() == 0
+        };
+        let open = endpoint.security_group_ids.is_empty() || allowed.iter().any(everything);
+        Ok((!open).then_some(allowed))
+    }
+}
+
+fn authorization_rule(rule: &service::AuthorizationRule) -> AuthorizationRule {
+    AuthorizationRule {
+        destination: rule.destination,
+        access: match &rule.access {
+            service::Access::AllUsers => Access::AllUsers,
+            service::Access::Group(group) => Access::Group(group.clone()),
+        },
+        description: None,
+    }
+}
+
+fn outside(endpoint: &Endpoint, spec: &mut EndpointSpec) -> Result<(), String> {
+    spec.transport_protocol = match endpoint.transport {
+        service::Transport::Udp => TransportProtocols::Udp,
+        service::Transport::Tcp => TransportProtocols::Tcp,
+    };
+    spec.vpn_port = NonZeroU16::new(endpoint.vpn_port).ok_or("its port is 0; choose 443 or 1194")?;
+    for server in &endpoint.dns_servers {
+        if !spec.dns_servers.contains(server) {
+            spec.dns_servers.push(*server);
+        }
+    }
+    spec.split_tunnel = endpoint.split_tunnel;
+    let text = endpoint.banner.text.as_ref().filter(|_| endpoint.banner.enabled);
+    spec.banner = text.filter(|text| !text.trim().is_empty()).cloned();
+    Ok(())
+}
+
+fn sessions(endpoint: &Endpoint, spec: &mut EndpointSpec) {
+    let timeout = Duration::from_secs(u64::from(endpoint.session_timeout_hours) * 3600);
+    spec.session_timeout = Some(timeout);
+    spec.disconnect_on_session_timeout = endpoint.disconnect_on_session_timeout;
+    if let Some(token) = &mut spec.auth_token {
+        token.lifetime = Some(timeout);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::managed::samples::{Sample, arn};
+    use culvert_service::{Association, Origin, StoredCrl};
+
+    #[test]
+    fn an_endpoint_runs_while_it_has_a_target_network_that_stays() {
+        let mut sample = Sample::new();
+        assert!(runs(&sample.endpoint));
+        sample.endpoint.associations[0].state = AssociationState::Failed("the port is taken".into());
+        assert!(runs(&sample.endpoint), "it is tried again");
+        sample.endpoint.associations[0].state = AssociationState::Disassociating;
+        assert!(!runs(&sample.endpoint));
+        sample.endpoint.associations[0].state = AssociationState::Associated;
+        sample.endpoint.state = EndpointState::Deleting;
+        assert!(!runs(&sample.endpoint));
+    }
+
+    #[test]
+    fn what_is_stored_becomes_what_runs() {
+        let mut sample = Sample::new();
+        sample.endpoint.vpn_port = 1194;
+        sample.endpoint.transport = service::Transport::Tcp;
+        sample.endpoint.dns_servers = vec!["10.20.0.2".parse().unwrap(); 2];
+        sample.endpoint.session_timeout_hours = 8;
+        sample.endpoint.disconnect_on_session_timeout = true;
+        sample.endpoint.banner = service::Banner {
+            enabled: false,
+            text: Some("hidden".into()),
+        };
+        let config = sample.config().unwrap();
+        assert_eq!(config.name, sample.endpoint.id.as_str());
+        assert_eq!((config.device.as_str(), config.vpn_port.get()), ("cvpn3", 1194));
+        assert!(config.transport_protocol.tcp() && !config.transport_protocol.udp());
+        assert_eq!(config.dns_servers.len(), 1);
+        assert_eq!(config.session_timeout, Some(Duration::from_secs(8 * 3600)));
+        assert!(config.disconnect_on_session_timeout);
+        assert_eq!(config.banner, None);
+        assert_eq!(config.egress, None, "the default group allows everything");
+        let chain = config.server_certificate.read().unwrap();
+        assert_eq!(chain.as_slice(), b"CERTIFICATE\nCHAIN");
+        assert_eq!(config.server_private_key.to_string(), arn().to_string());
+        let routes: Vec<String> = config.route_table().iter().map(ToString::to_string).collect();
+        assert_eq!(routes, ["10.20.0.0/16"], "the subnet has no route of its own");
+        let nat = config.nat_rules();
+        assert_eq!(nat.len(), 2, "the subnet, and what lies behind it");
+        assert!(nat.iter().all(|rule| rule.interface.as_deref() == Some("eth1")));
+    }
+
+    #[test]
+    fn what_is_on_its_way_out_is_gone_already_and_its_routes_with_it() {
+        let mut sample = Sample::new();
+        let gone = Association {
+            subnet_id: "subnet-01234568".into(),
+            state: AssociationState::Disassociating,
+            ..sample.endpoint.associations[0].clone()
+        };
+        sample.endpoint.associations.push(gone);
+        let mut route = sample.endpoint.routes[0].clone();
+        route.target = RouteTarget::Subnet("subnet-01234568".into());
+        sample.endpoint.routes.push(route.clone());
+        route.target = RouteTarget::Subnet("subnet-01234567".into());
+        route.destination = "192.168.9.0/24".parse().unwrap();
+        route.state = RouteState::Deleting;
+        sample.endpoint.routes.push(route);
+        sample.endpoint.rules[0].state = RuleState::Revoking;
+        let config = sample.config().unwrap();
+        assert_eq!((config.target_networks.len(), config.routes.len()), (1, 1));
+        assert!(config.authorization_rules.is_empty());
+    }
+
+    #[test]
+    fn one_destination_may_be_reached_through_two_subnets() {
+        let mut sample = Sample::new();
+        let second = Association {
+            subnet_id: "subnet-01234568".into(),
+            ..sample.endpoint.associations[0].clone()
+        };
+        sample.endpoint.associations.push(second);
+        let mut route = sample.endpoint.routes[0].clone();
+        route.target = RouteTarget::Subnet("subnet-01234568".into());
+        sample.endpoint.routes.push(route);
+        let config = sample.config().unwrap();
+        assert_eq!(config.routes.len(), 2);
+        assert_eq!(config.route_table().len(), 1, "clients are told of it once");
+    }
+
+    #[test]
+    fn a_local_route_lets_clients_reach_each_other_and_ipv6_is_left_out() {
+        let mut sample = Sample::new();
+        let mut route = sample.endpoint.routes[0].clone();
+        (route.destination, route.target) = ("10.8.0.0/22".parse().unwrap(), RouteTarget::Local);
+        route.origin = Origin::AddRoute;
+        sample.endpoint.routes.push(route.clone());
+        (route.destination, route.target) = (
+            "::/0".parse().unwrap(),
+            RouteTarget::Subnet("subnet-01234567".into()),
+        );
+        sample.endpoint.routes.push(route);
+        let mut rule = sample.endpoint.rules[0].clone();
+        rule.destination = "::/0".parse().unwrap();
+        sample.endpoint.rules.push(rule);
+        let config = sample.config().unwrap();
+        assert!(config.client_to_client);
+        assert_eq!((config.routes.len(), config.authorization_rules.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_directory_asks_for_passwords_beside_the_certificate() {
+        let mut sample = Sample::new();
+        sample
+            .endpoint
+            .authentication
+            .push(AuthenticationMethod::Directory {
+                directory_id: "d-0123456789".into(),
+            });
+        sample.endpoint.crl = Some(StoredCrl {
+            pem: "LIST".into(),
+            state: service::CrlState::Active,
+        });
+        let config = sample.config().unwrap();
+        assert!(matches!(
+            config.authentication,
+            Authentication::CertificateAndPassword(..)
+        ));
+        let certificates = config.authentication.certificates().unwrap();
+        assert_eq!(certificates.ca.read().unwrap().as_slice(), b"CHAIN");
+        assert_eq!(
+            certificates.crl.as_ref().unwrap().read().unwrap().as_slice(),
+            b"LIST"
+        );
+        assert_eq!(
+            config.auth_token.as_ref().unwrap().lifetime,
+            config.session_timeout
+        );
+    }
+
+    #[test]
+    fn security_groups_add_up() {
+        let mut sample = Sample::new();
+        sample.endpoint.security_group_ids = vec!["sg-00000001".into(), "sg-00000002".into()];
+        assert_eq!(sample.config().unwrap().egress.as_ref().unwrap().len(), 2);
+        sample.endpoint.security_group_ids = vec!["sg-00000003".into()];
+        assert_eq!(
+            sample.config().unwrap().egress,
+            Some(Vec::new()),
+            "nothing may be begun"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_its_cure() {
+        let broken = |change: fn(&mut Sample)| {
+            let mut sample = Sample::new();
+            change(&mut sample);
+            sample.config().unwrap_err()
+        };
+        let error = broken(|sample| sample.endpoint.associations[0].subnet_id = "subnet-0badc0de".into());
+        assert!(
+            error.contains("subnet-0badc0de; declare it with [[subnet]]"),
+            "{error}"
+        );
+        let error = broken(|sample| sample.certificates.clear());
+        assert!(error.contains("import it again"), "{error}");
+        let error = broken(|sample| sample.endpoint.security_group_ids.push("sg-0badc0de".into()));
+        assert!(error.contains("[[security_group]]"), "{error}");
+        let error = broken(|sample| {
+            sample.endpoint.authentication = vec![AuthenticationMethod::Directory {
+                directory_id: "d-0123456789".into(),
+            }];
+            sample.environment.directories.clear();
+        });
+        assert!(error.contains("[[directory]]"), "{error}");
+        let error = broken(|sample| sample.endpoint.client_cidr_block = "10.20.0.0/22".parse().unwrap());
+        assert!(error.contains("overlaps the client CIDR"), "{error}");
+    }
+}
