@@ -9,6 +9,7 @@ mod certificate;
 mod endpoint;
 mod environment;
 mod id;
+mod operations;
 mod parts;
 mod request;
 mod tunnels;

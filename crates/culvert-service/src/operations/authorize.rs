@@ -1,0 +1,173 @@
+//! Authorization rules.
+
+use culvert_query::{ApiError, ErrorCode};
+use ipnetwork::IpNetwork;
+use time::OffsetDateTime;
+
+use super::{check_description, check_destination, invalid};
+use crate::endpoint::Endpoint;
+use crate::environment::Quotas;
+use crate::parts::{Access, AuthorizationRule, RuleState};
+use crate::request::RuleRequest;
+
+/// Longest group id, in characters.
+const MAX_GROUP: usize = 255;
+
+impl Endpoint {
+    /// Adds an authorization rule.
+    ///
+    /// # Errors
+    /// `IncorrectState`, `InvalidParameterValue` for a network or group that can't be, and
+    /// `InvalidClientVpnDuplicateAuthorizationRule` and `ClientVpnAuthorizationRuleLimitExceeded`.
+    pub fn authorize(
+        &mut self,
+        request: &RuleRequest,
+        quotas: &Quotas,
+        now: OffsetDateTime,
+    ) -> Result<AuthorizationRule, ApiError> {
+        self.check_alive()?;
+        check_destination("TargetNetworkCidr", request.destination)?;
+        check_access(&request.access)?;
+        check_description(request.description.as_deref())?;
+        let same = |rule: &AuthorizationRule| {
+            rule.destination == request.destination && rule.access == request.access
+        };
+        let wanted = |rule: &&AuthorizationRule| rule.state != RuleState::Revoking;
+        if self.rules.iter().filter(wanted).any(same) {
+            let message = format!(
+                "There is a rule for {} and {} already",
+                request.destination,
+                shown(&request.access)
+            );
+            return Err(ApiError::new(ErrorCode::DuplicateAuthorizationRule, message));
+        }
+        if self.rules.iter().filter(wanted).count() >= quotas.authorization_rules {
+            let message = format!(
+                "The Client VPN endpoint {} has {} authorization rules, the most there may be; revoke one first",
+                self.id, quotas.authorization_rules
+            );
+            return Err(ApiError::new(ErrorCode::AuthorizationRuleLimitExceeded, message));
+        }
+        let rule = AuthorizationRule {
+            destination: request.destination,
+            access: request.access.clone(),
+            description: request.description.clone(),
+            created: now,
+            state: RuleState::Authorizing,
+        };
+        // One that is on its way out gives way to its successor.
+        self.rules.retain(|other| !same(other));
+        self.rules.push(rule.clone());
+        Ok(rule)
+    }
+
+    /// Begins to revoke a rule. Repeating it is harmless until it is done.
+    ///
+    /// # Errors
+    /// `InvalidClientVpnEndpointAuthorizationRuleNotFound`.
+    pub fn revoke(&mut self, destination: IpNetwork, access: &Access) -> Result<AuthorizationRule, ApiError> {
+        let mut rules = self.rules.iter_mut();
+        let found = rules.find(|rule| rule.destination == destination && rule.access == *access);
+        let rule = found.ok_or_else(|| {
+            let message = format!(
+                "The Client VPN endpoint {} has no rule for {destination} and {}",
+                self.id,
+                shown(access)
+            );
+            ApiError::new(ErrorCode::AuthorizationRuleNotFound, message)
+        })?;
+        rule.state = RuleState::Revoking;
+        Ok(rule.clone())
+    }
+}
+
+fn check_access(access: &Access) -> Result<(), ApiError> {
+    match access {
+        Access::Group(group) if !(1..=MAX_GROUP).contains(&group.chars().count()) => Err(invalid(
+            "AccessGroupId",
+            format!("a group id has 1 to {MAX_GROUP} characters"),
+        )),
+        Access::Group(_) | Access::AllUsers => Ok(()),
+    }
+}
+
+fn shown(access: &Access) -> String {
+    match access {
+        Access::AllUsers => "all users".to_owned(),
+        Access::Group(group) => format!("the group {group:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{NOW, code, endpoint};
+    use super::*;
+
+    fn request(destination: &str, group: Option<&str>) -> RuleRequest {
+        RuleRequest {
+            destination: destination.parse().unwrap(),
+            access: group.map_or(Access::AllUsers, |group| Access::Group(group.into())),
+            description: Some("a rule".into()),
+        }
+    }
+
+    #[test]
+    fn network_and_group_together_are_a_rules_identity() {
+        let mut endpoint = endpoint();
+        let quotas = Quotas::default();
+        for group in [None, Some("ops"), Some("dev")] {
+            endpoint
+                .authorize(&request("10.20.0.0/16", group), &quotas, NOW)
+                .unwrap();
+            let again = endpoint.authorize(&request("10.20.0.0/16", group), &quotas, NOW);
+            assert_eq!(code(again), ErrorCode::DuplicateAuthorizationRule);
+        }
+        let network = "10.20.0.0/16".parse().unwrap();
+        assert_eq!(
+            endpoint.revoke(network, &Access::AllUsers).unwrap().state,
+            RuleState::Revoking
+        );
+        assert_eq!(
+            endpoint
+                .rules
+                .iter()
+                .filter(|rule| rule.state == RuleState::Authorizing)
+                .count(),
+            2
+        );
+        let unknown = endpoint.revoke(network, &Access::Group("other".into()));
+        assert_eq!(code(unknown), ErrorCode::AuthorizationRuleNotFound);
+        endpoint
+            .authorize(&request("10.20.0.0/16", None), &quotas, NOW)
+            .unwrap();
+        assert_eq!(endpoint.rules.len(), 3, "made anew before the old one was gone");
+    }
+
+    #[test]
+    fn each_reason_against_a_rule_has_its_code() {
+        let mut endpoint = endpoint();
+        let one = Quotas {
+            authorization_rules: 1,
+            ..Quotas::default()
+        };
+        let long = "g".repeat(256);
+        for (destination, group) in [
+            ("10.20.0.1/16", None),
+            ("fd00::/8", None),
+            ("10.0.0.0/8", Some("")),
+            ("10.0.0.0/8", Some(&*long)),
+        ] {
+            let refused = endpoint.authorize(&request(destination, group), &one, NOW);
+            assert_eq!(
+                code(refused),
+                ErrorCode::InvalidParameterValue,
+                "{destination} {group:?}"
+            );
+        }
+        endpoint
+            .authorize(&request("10.0.0.0/8", None), &one, NOW)
+            .unwrap();
+        let refused = endpoint.authorize(&request("11.0.0.0/8", None), &one, NOW);
+        assert_eq!(code(refused), ErrorCode::AuthorizationRuleLimitExceeded);
+    }
+}

@@ -1,0 +1,77 @@
+//! What may be done to an endpoint, as plain changes of an [`Endpoint`]: no store, no clock. Each operation checks
+//! everything before it changes anything, so an endpoint that is refused a change is as it was.
+//!
+//! An operation states a wish, with a state that says so (`associating`, `creating`, ...). Whoever runs endpoints makes
+//! it come true and then calls [`Endpoint::settle`].
+
+mod associate;
+mod authorize;
+mod route;
+mod security_groups;
+mod settle;
+
+#[cfg(test)]
+pub(crate) mod samples;
+
+use culvert_query::{ApiError, ErrorCode};
+use ipnetwork::IpNetwork;
+
+use crate::endpoint::{Endpoint, EndpointState};
+
+/// Longest description, in characters.
+const MAX_DESCRIPTION: usize = 255;
+
+fn invalid(parameter: &str, reason: impl std::fmt::Display) -> ApiError {
+    ApiError::new(ErrorCode::InvalidParameterValue, format!("{parameter}: {reason}"))
+}
+
+fn missing(message: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorCode::MissingParameter, message)
+}
+
+/// True when two networks share an address.
+fn overlap(one: IpNetwork, other: IpNetwork) -> bool {
+    one.is_ipv4() == other.is_ipv4() && (one.contains(other.network()) || other.contains(one.network()))
+}
+
+fn check_description(description: Option<&str>) -> Result<(), ApiError> {
+    match description {
+        Some(text) if text.chars().count() > MAX_DESCRIPTION => {
+            let reason = format!("it has more than {MAX_DESCRIPTION} characters; shorten it");
+            Err(invalid("Description", reason))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks a network that clients are to reach.
+fn check_destination(parameter: &str, network: IpNetwork) -> Result<(), ApiError> {
+    if network.ip() != network.network() {
+        let right = IpNetwork::new(network.network(), network.prefix()).unwrap_or(network);
+        return Err(invalid(
+            parameter,
+            format!("{network} is not the address of a network; use {right}"),
+        ));
+    }
+    if network.is_ipv6() {
+        let reason = format!("the endpoint carries IPv4 only, so {network} can't be reached through it");
+        return Err(invalid(parameter, reason));
+    }
+    Ok(())
+}
+
+impl Endpoint {
+    /// Refuses changes of an endpoint that is being deleted.
+    fn check_alive(&self) -> Result<(), ApiError> {
+        match self.state {
+            EndpointState::Deleting => Err(ApiError::new(
+                ErrorCode::IncorrectState,
+                format!(
+                    "The Client VPN endpoint {} is being deleted and can't be changed",
+                    self.id
+                ),
+            )),
+            EndpointState::PendingAssociate | EndpointState::Available => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! An endpoint and its surroundings, for tests.
+
+use culvert_query::{ApiError, ErrorCode};
+use time::OffsetDateTime;
+
+use crate::endpoint::{
+    AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
+};
+use crate::environment::{Environment, Quotas, SecurityGroup, Subnet, Vpc};
+use crate::id::{AssociationId, CertificateArn, EndpointId};
+
+pub(crate) const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+pub(crate) fn id(number: u8) -> AssociationId {
+    AssociationId::from_random([number; 9])
+}
+
+/// The code of a refusal.
+pub(crate) fn code<T: std::fmt::Debug>(refused: Result<T, ApiError>) -> ErrorCode {
+    let error = refused.unwrap_err();
+    assert!(error.message.len() > 20, "{error:?} tells nothing");
+    error.code
+}
+
+pub(crate) fn environment() -> Environment {
+    let vpc = |id: &str, blocks: &[&str]| Vpc {
+        id: id.into(),
+        cidr_blocks: blocks.iter().map(|block| block.parse().unwrap()).collect(),
+        ipv6_cidr_blocks: Vec::new(),
+    };
+    let subnet = |id: &str, vpc: &str, cidr: &str, zone: &str| Subnet {
+        id: id.into(),
+        vpc_id: vpc.into(),
+        cidr_block: cidr.parse().unwrap(),
+        ipv6_cidr_block: None,
+        availability_zone: zone.into(),
+        availability_zone_id: zone.into(),
+        interface: None,
+        nat: true,
+        owner_id: None,
+    };
+    let group = |id: &str, vpc: &str, name: &str| SecurityGroup {
+        id: id.into(),
+        vpc_id: vpc.into(),
+        name: name.into(),
+        description: String::new(),
+        egress: Vec::new(),
+    };
+    let mut foreign = subnet("subnet-000000f0", "vpc-00000001", "10.20.9.0/24", "us-east-1f");
+    foreign.owner_id = Some("999999999999".into());
+    Environment {
+        account_id: "123456789012".into(),
+        region: "us-east-1".into(),
+        host: None,
+        vpcs: vec![
+            vpc("vpc-00000001", &["10.20.0.0/16", "10.21.0.0/16"]),
+            vpc("vpc-00000002", &["10.30.0.0/16"]),
+        ],
+        subnets: vec![
+            subnet("subnet-0000000a", "vpc-00000001", "10.20.1.0/24", "us-east-1a"),
+            subnet("subnet-0000000b", "vpc-00000001", "10.20.2.0/24", "us-east-1b"),
+            subnet("subnet-0000000c", "vpc-00000001", "10.20.3.0/24", "us-east-1a"),
+            subnet("subnet-0000000d", "vpc-00000001", "10.20.4.0/28", "us-east-1d"),
+            subnet("subnet-0000000e", "vpc-00000002", "10.30.1.0/24", "us-east-1e"),
+            foreign,
+        ],
+        security_groups: vec![
+            group("sg-00000001", "vpc-00000001", "default"),
+            group("sg-00000002", "vpc-00000001", "web"),
+            group("sg-00000003", "vpc-00000002", "default"),
+        ],
+        directories: Vec::new(),
+        quotas: Quotas::default(),
+    }
+}
+
+/// An endpoint as it is right after its creation.
+pub(crate) fn endpoint() -> Endpoint {
+    let arn = CertificateArn::from_random("us-east-1", "123456789012", [7; 16]);
+    Endpoint {
+        id: EndpointId::from_random([1; 9]),
+        created: NOW,
+        state: EndpointState::PendingAssociate,
+        applied: None,
+        description: None,
+        client_cidr_block: "10.8.0.0/22".parse().unwrap(),
+        server_certificate: arn.clone(),
+        authentication: vec![AuthenticationMethod::Certificate { client_root: arn }],
+        connection_log: ConnectionLog::Off,
+        dns_servers: Vec::new(),
+        transport: Transport::Udp,
+        vpn_port: 443,
+        split_tunnel: false,
+        vpc_id: None,
+        security_group_ids: Vec::new(),
+        self_service_portal: false,
+        client_connect: ClientConnect::Off,
+        session_timeout_hours: 24,
+        banner: Banner::default(),
+        route_enforcement: false,
+        disconnect_on_session_timeout: true,
+        tags: Default::default(),
+        associations: Vec::new(),
+        routes: Vec::new(),
+        rules: Vec::new(),
+        crl: None,
+    }
+}
+
+/// The same, associated with its first subnet.
+pub(crate) fn associated() -> Endpoint {
+    let mut endpoint = endpoint();
+    endpoint
+        .associate(&environment(), "subnet-0000000a", id(1), NOW)
+        .unwrap();
+    endpoint
+}
