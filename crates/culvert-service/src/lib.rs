@@ -22,6 +22,7 @@ pub use environment::{
     Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, SecurityGroup, Subnet, Vpc,
 };
 pub use id::{AssociationId, CertificateArn, ConnectionId, EndpointId, MalformedId};
+pub use operations::Surroundings;
 pub use parts::{
     Access, Association, AssociationState, AuthorizationRule, CrlState, Origin, Route, RouteState,
     RouteTarget, RuleState, StoredCrl,

@@ -6,8 +6,11 @@
 
 mod associate;
 mod authorize;
+mod create;
+mod modify;
 mod route;
 mod security_groups;
+mod settings;
 mod settle;
 
 #[cfg(test)]
@@ -17,6 +20,8 @@ use culvert_query::{ApiError, ErrorCode};
 use ipnetwork::IpNetwork;
 
 use crate::endpoint::{Endpoint, EndpointState};
+
+pub use settings::Surroundings;
 
 /// Longest description, in characters.
 const MAX_DESCRIPTION: usize = 255;

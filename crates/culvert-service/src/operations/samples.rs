@@ -8,6 +8,7 @@ use crate::endpoint::{
 };
 use crate::environment::{Environment, Quotas, SecurityGroup, Subnet, Vpc};
 use crate::id::{AssociationId, CertificateArn, EndpointId};
+use crate::request::{AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, LogChange};
 
 pub(crate) const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
@@ -74,9 +75,45 @@ pub(crate) fn environment() -> Environment {
     }
 }
 
+/// The one certificate there is.
+pub(crate) fn root_arn() -> CertificateArn {
+    CertificateArn::from_random("us-east-1", "123456789012", [7; 16])
+}
+
+/// A request for an endpoint, with no more than must be.
+pub(crate) fn create_request() -> CreateEndpoint {
+    CreateEndpoint {
+        client_cidr_block: "10.8.0.0/22".parse().ok(),
+        server_certificate_arn: root_arn().to_string(),
+        authentication: vec![AuthenticationRequest {
+            kind: "certificate-authentication".into(),
+            client_root_certificate_chain_arn: Some(root_arn().to_string()),
+            ..AuthenticationRequest::default()
+        }],
+        connection_log: LogChange {
+            enabled: Some(false),
+            ..LogChange::default()
+        },
+        dns_servers: Vec::new(),
+        transport: None,
+        vpn_port: None,
+        description: None,
+        split_tunnel: None,
+        vpc_id: None,
+        security_group_ids: Vec::new(),
+        self_service_portal: None,
+        client_connect: ConnectChange::default(),
+        session_timeout_hours: None,
+        banner: BannerChange::default(),
+        route_enforcement: None,
+        disconnect_on_session_timeout: None,
+        tags: Default::default(),
+    }
+}
+
 /// An endpoint as it is right after its creation.
 pub(crate) fn endpoint() -> Endpoint {
-    let arn = CertificateArn::from_random("us-east-1", "123456789012", [7; 16]);
+    let arn = root_arn();
     Endpoint {
         id: EndpointId::from_random([1; 9]),
         created: NOW,

@@ -1,0 +1,467 @@
+//! Making an endpoint.
+
+use culvert_query::{ApiError, ErrorCode};
+use ipnetwork::{IpNetwork, Ipv4Network};
+use time::OffsetDateTime;
+
+use super::settings::{self, Surroundings};
+use super::{check_description, invalid, missing, overlap, security_groups};
+use crate::endpoint::{AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState};
+use crate::id::EndpointId;
+use crate::request::{AuthenticationRequest, CreateEndpoint};
+
+/// Prefixes of client CIDRs there may be, from the largest network to the smallest.
+const CLIENT_PREFIXES: std::ops::RangeInclusive<u8> = 12..=22;
+/// The longest session unless another is wished for, in hours.
+const DEFAULT_TIMEOUT: i64 = 24;
+/// The port unless another is wished for.
+const DEFAULT_PORT: i64 = 443;
+
+impl Endpoint {
+    /// The endpoint that is asked for, with the defaults for what was left out. Nobody can connect to it before it is
+    /// associated with a target network.
+    ///
+    /// # Errors
+    /// `ClientVpnEndpointLimitExceeded`, `MissingParameter`, `InvalidParameterValue`, `InvalidVpcID.NotFound`,
+    /// `InvalidGroup.NotFound`, `TagLimitExceeded`, and `UnsupportedOperation` for what isn't served yet.
+    pub fn create(
+        request: &CreateEndpoint,
+        surroundings: Surroundings<'_>,
+        id: EndpointId,
+        now: OffsetDateTime,
+    ) -> Result<Self, ApiError> {
+        check_quota(surroundings)?;
+        check_log(request)?;
+        settings::check_supported(
+            &request.connection_log,
+            &request.client_connect,
+            request.self_service_portal,
+            request.route_enforcement,
+        )?;
+        check_description(request.description.as_deref())?;
+        let (vpc_id, security_group_ids) = placement(request, surroundings)?;
+        let endpoint = Self {
+            id,
+            created: now,
+            state: EndpointState::PendingAssociate,
+            applied: None,
+            description: request.description.clone().filter(|text| !text.is_empty()),
+            client_cidr_block: client_cidr(request, surroundings)?,
+            server_certificate: surroundings
+                .certificate("ServerCertificateArn", &request.server_certificate_arn)?,
+            authentication: authentication(&request.authentication, surroundings)?,
+            connection_log: ConnectionLog::Off,
+            dns_servers: settings::dns_servers(&request.dns_servers)?,
+            transport: request.transport.unwrap_or_default(),
+            vpn_port: settings::vpn_port(request.vpn_port.unwrap_or(DEFAULT_PORT))?,
+            split_tunnel: request.split_tunnel.unwrap_or(false),
+            vpc_id,
+            security_group_ids,
+            self_service_portal: false,
+            client_connect: ClientConnect::Off,
+            session_timeout_hours: settings::session_timeout_hours(
+                request.session_timeout_hours.unwrap_or(DEFAULT_TIMEOUT),
+            )?,
+            banner: settings::banner(&Banner::default(), &request.banner)?,
+            route_enforcement: false,
+            disconnect_on_session_timeout: request.disconnect_on_session_timeout.unwrap_or(true),
+            tags: settings::tags(&request.tags)?,
+            associations: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
+            crl: None,
+        };
+        surroundings.check_port_free(&endpoint)?;
+        Ok(endpoint)
+    }
+}
+
+fn check_quota(surroundings: Surroundings<'_>) -> Result<(), ApiError> {
+    let most = surroundings.environment.quotas.endpoints;
+    if surroundings.endpoints.len() >= most {
+        let message =
+            format!("There are {most} Client VPN endpoints, the most there may be; delete one first");
+        return Err(ApiError::new(ErrorCode::EndpointLimitExceeded, message));
+    }
+    Ok(())
+}
+
+fn check_log(request: &CreateEndpoint) -> Result<(), ApiError> {
+    match request.connection_log.enabled {
+        Some(_) => Ok(()),
+        None => Err(missing(
+            "You must specify ConnectionLogOptions.Enabled, be it false",
+        )),
+    }
+}
+
+fn client_cidr(request: &CreateEndpoint, surroundings: Surroundings<'_>) -> Result<Ipv4Network, ApiError> {
+    const PARAMETER: &str = "ClientCidrBlock";
+    let block = request
+        .client_cidr_block
+        .ok_or_else(|| missing("You must specify ClientCidrBlock"))?;
+    if block.ip() != block.network() {
+        let reason = format!(
+            "{block} is not the address of a network; use {}/{}",
+            block.network(),
+            block.prefix()
+        );
+        return Err(invalid(PARAMETER, reason));
+    }
+    if !CLIENT_PREFIXES.contains(&block.prefix()) {
+        return Err(invalid(
+            PARAMETER,
+            format!("{block} must be between /12 and /22 in size"),
+        ));
+    }
+    let clash = |other: &Ipv4Network| overlap(IpNetwork::V4(*other), IpNetwork::V4(block));
+    if let Some(other) = surroundings
+        .endpoints
+        .iter()
+        .find(|other| clash(&other.client_cidr_block))
+    {
+        let reason = format!(
+            "{block} overlaps the client CIDR {} of {}",
+            other.client_cidr_block, other.id
+        );
+        return Err(invalid(PARAMETER, reason));
+    }
+    if let Some(id) = &request.vpc_id
+        && let Some(vpc) = surroundings.vpc(id)?.cidr_blocks.iter().find(|vpc| clash(vpc))
+    {
+        return Err(invalid(
+            PARAMETER,
+            format!("{block} overlaps {vpc} of the VPC {id}"),
+        ));
+    }
+    Ok(block)
+}
+
+/// VPC and security groups.
+fn placement(
+    request: &CreateEndpoint,
+    surroundings: Surroundings<'_>,
+) -> Result<(Option<String>, Vec<String>), ApiError> {
+    let Some(id) = &request.vpc_id else {
+        if request.security_group_ids.is_empty() {
+            return Ok((None, Vec::new()));
+        }
+        return Err(invalid(
+            "SecurityGroupId",
+            "security groups cannot be specified without a VPC ID",
+        ));
+    };
+    surroundings.vpc(id)?;
+    let environment = surroundings.environment;
+    let groups = if request.security_group_ids.is_empty() {
+        let default = environment.default_security_group(id);
+        default.map(|group| group.id.clone()).into_iter().collect()
+    } else {
+        security_groups::checked_groups(environment, id, &request.security_group_ids)?
+    };
+    Ok((Some(id.clone()), groups))
+}
+
+fn authentication(
+    requests: &[AuthenticationRequest],
+    surroundings: Surroundings<'_>,
+) -> Result<Vec<AuthenticationMethod>, ApiError> {
+    if requests.is_empty() {
+        return Err(missing("You must specify at least one Authentication"));
+    }
+    let methods = requests
+        .iter()
+        .enumerate()
+        .map(|(index, request)| method(index + 1, request, surroundings))
+        .collect::<Result<Vec<_>, _>>()?;
+    let certificates = methods.iter().filter(|method| is_certificate(method)).count();
+    if certificates > 1 || methods.len() - certificates > 1 {
+        let reason = "at most one certificate-authentication and one user-based method are possible";
+        return Err(invalid("Authentication", reason));
+    }
+    Ok(methods)
+}
+
+fn is_certificate(method: &AuthenticationMethod) -> bool {
+    matches!(method, AuthenticationMethod::Certificate { .. })
+}
+
+/// One method; `number` counts from 1, as in the request.
+fn method(
+    number: usize,
+    request: &AuthenticationRequest,
+    surroundings: Surroundings<'_>,
+) -> Result<AuthenticationMethod, ApiError> {
+    let parameter = |member: &str| format!("Authentication.{number}.{member}");
+    let must = |member: &str, kind: &str| {
+        let name = parameter(member);
+        missing(format!("You must specify {name} with {kind}"))
+    };
+    check_foreign_members(number, request)?;
+    match request.kind.as_str() {
+        kind @ "certificate-authentication" => {
+            let member = "MutualAuthentication.ClientRootCertificateChainArn";
+            let arn = request.client_root_certificate_chain_arn.as_deref();
+            let arn = arn.ok_or_else(|| must(member, kind))?;
+            let client_root = surroundings.certificate(&parameter(member), arn)?;
+            Ok(AuthenticationMethod::Certificate { client_root })
+        }
+        kind @ "directory-service-authentication" => {
+            let member = "ActiveDirectory.DirectoryId";
+            let id = request
+                .directory_id
+                .as_deref()
+                .ok_or_else(|| must(member, kind))?;
+            if surroundings.environment.directory(id).is_none() {
+                return Err(invalid(
+                    &parameter(member),
+                    format!("there is no directory {id:?}; declare it first"),
+                ));
+            }
+            Ok(AuthenticationMethod::Directory {
+                directory_id: id.to_owned(),
+            })
+        }
+        "federated-authentication" => Err(ApiError::new(
+            ErrorCode::UnsupportedOperation,
+            "federated-authentication is not supported yet: use a certificate, a directory, or both",
+        )),
+        other => Err(invalid(
+            &parameter("Type"),
+            format!(
+                "{other:?} is not possible; use certificate-authentication or directory-service-authentication"
+            ),
+        )),
+    }
+}
+
+/// Refuses what belongs to another type of authentication than the one named.
+fn check_foreign_members(number: usize, request: &AuthenticationRequest) -> Result<(), ApiError> {
+    let members = [
+        (
+            "directory-service-authentication",
+            "ActiveDirectory",
+            request.directory_id.is_some(),
+        ),
+        (
+            "certificate-authentication",
+            "MutualAuthentication",
+            request.client_root_certificate_chain_arn.is_some(),
+        ),
+        (
+            "federated-authentication",
+            "FederatedAuthentication",
+            request.saml_provider_arn.is_some() || request.self_service_saml_provider_arn.is_some(),
+        ),
+    ];
+    match members
+        .into_iter()
+        .find(|(kind, _, given)| *given && *kind != request.kind)
+    {
+        Some((kind, member, _)) => {
+            let parameter = format!("Authentication.{number}.{member}");
+            Err(invalid(
+                &parameter,
+                format!("it belongs to {kind}, but the type is {}", request.kind),
+            ))
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{NOW, code, create_request, endpoint, environment, root_arn};
+    use super::*;
+    use crate::environment::Directory;
+
+    fn create(change: impl FnOnce(&mut CreateEndpoint)) -> Result<Endpoint, ApiError> {
+        let mut environment = environment();
+        environment.directories.push(Directory {
+            id: "d-0123456789".into(),
+        });
+        let mut request = create_request();
+        change(&mut request);
+        let surroundings = Surroundings {
+            environment: &environment,
+            certificates: &[root_arn()],
+            endpoints: &[],
+        };
+        Endpoint::create(&request, surroundings, EndpointId::from_random([2; 9]), NOW)
+    }
+
+    #[test]
+    fn what_is_left_out_gets_its_default() {
+        let made = create(|_| {}).unwrap();
+        assert_eq!(
+            (made.state, made.vpn_port, made.session_timeout_hours),
+            (EndpointState::PendingAssociate, 443, 24)
+        );
+        assert!(!made.split_tunnel && made.disconnect_on_session_timeout && !made.banner.enabled);
+        assert_eq!((made.vpc_id, made.security_group_ids), (None, Vec::new()));
+    }
+
+    #[test]
+    fn a_vpc_brings_its_default_security_group() {
+        let made = create(|request| request.vpc_id = Some("vpc-00000001".into())).unwrap();
+        assert_eq!(made.security_group_ids, ["sg-00000001"]);
+    }
+
+    #[test]
+    fn each_parameter_is_judged() {
+        type Change = fn(&mut CreateEndpoint);
+        let cases: [(Change, ErrorCode); 24] = [
+            (|r| r.client_cidr_block = None, ErrorCode::MissingParameter),
+            (
+                |r| r.client_cidr_block = "10.8.0.1/22".parse().ok(),
+                ErrorCode::InvalidParameterValue,
+            ),
+            (
+                |r| r.client_cidr_block = "10.8.0.0/23".parse().ok(),
+                ErrorCode::InvalidParameterValue,
+            ),
+            (
+                |r| r.client_cidr_block = "10.0.0.0/11".parse().ok(),
+                ErrorCode::InvalidParameterValue,
+            ),
+            (
+                |r| {
+                    (r.client_cidr_block, r.vpc_id) =
+                        ("10.21.0.0/20".parse().ok(), Some("vpc-00000001".into()))
+                },
+                ErrorCode::InvalidParameterValue,
+            ),
+            (
+                |r| r.server_certificate_arn = "arn".into(),
+                ErrorCode::InvalidParameterValue,
+            ),
+            (
+                |r| r.server_certificate_arn.replace_range(12..21, "eu-west-1"),
+                ErrorCode::InvalidParameterValue,
+            ),
+            (
+                |r| r.server_certificate_arn = r.server_certificate_arn.replace("0707", "0708"),
+                ErrorCode::InvalidParameterValue,
+            ),
+            (|r| r.authentication.clear(), ErrorCode::MissingParameter),
+            (
+                |r| r.authentication.push(r.authentication[0].clone()),
+                ErrorCode::InvalidParameterValue,
+            ),
+            (
+                |r| r.authentication[0].client_root_certificate_chain_arn = None,
+                ErrorCode::MissingParameter,
+            ),
+            (
+                |r| r.authentication[0].directory_id = Some("d-0123456789".into()),
+                ErrorCode::InvalidParameterValue,
+            ),
+            (
+                |r| r.authentication[0].kind = "none".into(),
+                ErrorCode::InvalidParameterValue,
+            ),
+            (|r| r.connection_log.enabled = None, ErrorCode::MissingParameter),
+            (
+                |r| r.connection_log.enabled = Some(true),
+                ErrorCode::UnsupportedOperation,
+            ),
+            (
+                |r| r.client_connect.enabled = Some(true),
+                ErrorCode::UnsupportedOperation,
+            ),
+            (
+                |r| r.dns_servers = vec!["9.9.9.9".parse().unwrap(); 3],
+                ErrorCode::InvalidParameterValue,
+            ),
+            (|r| r.vpn_port = Some(80), ErrorCode::InvalidParameterValue),
+            (
+                |r| r.session_timeout_hours = Some(9),
+                ErrorCode::InvalidParameterValue,
+            ),
+            (|r| r.banner.enabled = Some(true), ErrorCode::MissingParameter),
+            (
+                |r| r.banner.text = Some("é".repeat(1401)),
+                ErrorCode::InvalidParameterValue,
+            ),
+            (
+                |r| r.security_group_ids = vec!["sg-00000001".into()],
+                ErrorCode::InvalidParameterValue,
+            ),
+            (
+                |r| r.vpc_id = Some("vpc-00000099".into()),
+                ErrorCode::InvalidVpcIdNotFound,
+            ),
+            (
+                |r| r.description = Some("d".repeat(256)),
+                ErrorCode::InvalidParameterValue,
+            ),
+        ];
+        for (number, (change, wanted)) in cases.into_iter().enumerate() {
+            assert_eq!(code(create(change)), wanted, "case {number}");
+        }
+        assert!(
+            create(|request| request.banner.text = Some("é".repeat(1400))).is_ok(),
+            "characters, not bytes"
+        );
+    }
+
+    #[test]
+    fn a_directory_goes_with_a_certificate_but_federation_is_not_there_yet() {
+        let directory = |id: &str| AuthenticationRequest {
+            kind: "directory-service-authentication".into(),
+            directory_id: Some(id.into()),
+            ..AuthenticationRequest::default()
+        };
+        let made = create(|request| request.authentication.insert(0, directory("d-0123456789"))).unwrap();
+        assert_eq!(made.authentication.len(), 2);
+        assert!(
+            !is_certificate(&made.authentication[0]),
+            "the order given is kept"
+        );
+        let unknown = create(|request| request.authentication = vec![directory("d-9999999999")]);
+        assert_eq!(code(unknown), ErrorCode::InvalidParameterValue);
+        let federated = AuthenticationRequest {
+            kind: "federated-authentication".into(),
+            ..AuthenticationRequest::default()
+        };
+        let refused = create(|request| request.authentication = vec![federated]);
+        assert_eq!(code(refused), ErrorCode::UnsupportedOperation);
+    }
+
+    #[test]
+    fn endpoints_of_one_machine_share_neither_addresses_nor_a_port() {
+        let environment = environment();
+        let others = [endpoint()];
+        let mut request = create_request();
+        let create = |request: &CreateEndpoint| {
+            let surroundings = Surroundings {
+                environment: &environment,
+                certificates: &[root_arn()],
+                endpoints: &others,
+            };
+            Endpoint::create(request, surroundings, EndpointId::from_random([2; 9]), NOW)
+        };
+        assert_eq!(
+            code(create(&request)),
+            ErrorCode::InvalidParameterValue,
+            "the same addresses"
+        );
+        request.client_cidr_block = "10.12.0.0/22".parse().ok();
+        let refused = create(&request).unwrap_err();
+        assert!(
+            refused.message.contains("UDP port 443 already"),
+            "{}",
+            refused.message
+        );
+        request.vpn_port = Some(1194);
+        create(&request).unwrap();
+        let full: Vec<Endpoint> = vec![endpoint(); 5];
+        let surroundings = Surroundings {
+            environment: &environment,
+            certificates: &[root_arn()],
+            endpoints: &full,
+        };
+        let refused = Endpoint::create(&request, surroundings, EndpointId::from_random([2; 9]), NOW);
+        assert_eq!(code(refused), ErrorCode::EndpointLimitExceeded);
+    }
+}

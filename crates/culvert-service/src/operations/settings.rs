@@ -1,0 +1,178 @@
+//! Settings of an endpoint, each judged on its own, for creating and modifying alike.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use culvert_query::{ApiError, ErrorCode};
+
+use super::{invalid, missing};
+use crate::endpoint::{Banner, Endpoint, Transport};
+use crate::environment::{Environment, Vpc};
+use crate::id::CertificateArn;
+use crate::request::{BannerChange, ConnectChange, LogChange};
+
+/// Most resolvers.
+const MAX_DNS_SERVERS: usize = 2;
+/// Longest banner, in characters.
+const MAX_BANNER: usize = 1400;
+/// Most tags of a resource.
+const MAX_TAGS: usize = 50;
+/// Ports there may be.
+const VPN_PORTS: [u16; 2] = [443, 1194];
+/// Sessions there may be, in hours.
+const SESSION_TIMEOUTS: [u8; 4] = [8, 10, 12, 24];
+
+/// What an endpoint refers to, and what it shares this machine with.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// Networks, groups, directories and quotas.
+    pub environment: &'a Environment,
+    /// The certificates that were imported.
+    pub certificates: &'a [CertificateArn],
+    /// All endpoints, the one in question among them once it is there.
+    pub endpoints: &'a [Endpoint],
+}
+
+impl Surroundings<'_> {
+    /// The certificate with this ARN, if it was imported here.
+    pub(super) fn certificate(&self, parameter: &str, arn: &str) -> Result<CertificateArn, ApiError> {
+        let environment = self.environment;
+        let arn: CertificateArn = arn.parse().map_err(|error| invalid(parameter, error))?;
+        if arn.region() != environment.region || arn.account() != environment.account_id {
+            let reason = format!(
+                "{arn} is not of the account {} in {}; import the certificate there",
+                environment.account_id, environment.region
+            );
+            return Err(invalid(parameter, reason));
+        }
+        if !self.certificates.contains(&arn) {
+            return Err(invalid(
+                parameter,
+                format!("there is no certificate {arn}; import it first"),
+            ));
+        }
+        Ok(arn)
+    }
+
+    pub(super) fn vpc(&self, id: &str) -> Result<&Vpc, ApiError> {
+        self.environment.vpc(id).ok_or_else(|| {
+            ApiError::new(
+                ErrorCode::InvalidVpcIdNotFound,
+                format!("The VPC {id:?} does not exist"),
+            )
+        })
+    }
+
+    /// Refuses a port that another endpoint of this machine listens on.
+    pub(super) fn check_port_free(&self, own: &Endpoint) -> Result<(), ApiError> {
+        let taken = |other: &&Endpoint| {
+            other.id != own.id && other.transport == own.transport && other.vpn_port == own.vpn_port
+        };
+        match self.endpoints.iter().find(taken) {
+            Some(other) => {
+                let transport = match own.transport {
+                    Transport::Udp => "UDP",
+                    Transport::Tcp => "TCP",
+                };
+                let reason = format!(
+                    "the endpoint {} listens on {transport} port {} already; choose another VpnPort or TransportProtocol",
+                    other.id, other.vpn_port
+                );
+                Err(invalid("VpnPort", reason))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) fn dns_servers(servers: &[IpAddr]) -> Result<Vec<IpAddr>, ApiError> {
+    if servers.len() > MAX_DNS_SERVERS {
+        return Err(invalid(
+            "DnsServers",
+            format!("at most {MAX_DNS_SERVERS} servers are possible"),
+        ));
+    }
+    if let Some(v6) = servers.iter().find(|server| server.is_ipv6()) {
+        return Err(invalid(
+            "DnsServers",
+            format!("the endpoint carries IPv4 only, so {v6} can't be reached through it"),
+        ));
+    }
+    Ok(servers.to_vec())
+}
+
+pub(super) fn vpn_port(port: i64) -> Result<u16, ApiError> {
+    let mut ports = VPN_PORTS.into_iter();
+    ports
+        .find(|allowed| i64::from(*allowed) == port)
+        .ok_or_else(|| invalid("VpnPort", format!("{port} is not possible; use 443 or 1194")))
+}
+
+pub(super) fn session_timeout_hours(hours: i64) -> Result<u8, ApiError> {
+    let mut timeouts = SESSION_TIMEOUTS.into_iter();
+    timeouts
+        .find(|allowed| i64::from(*allowed) == hours)
+        .ok_or_else(|| {
+            invalid(
+                "SessionTimeoutHours",
+                format!("{hours} is not possible; use 8, 10, 12 or 24"),
+            )
+        })
+}
+
+/// The banner after a change.
+pub(super) fn banner(before: &Banner, change: &BannerChange) -> Result<Banner, ApiError> {
+    let after = Banner {
+        enabled: change.enabled.unwrap_or(before.enabled),
+        text: change.text.clone().or_else(|| before.text.clone()),
+    };
+    let text = after.text.as_deref().unwrap_or_default();
+    if text.chars().count() > MAX_BANNER {
+        let reason = format!("the text has more than {MAX_BANNER} characters; shorten it");
+        return Err(invalid("ClientLoginBannerOptions.BannerText", reason));
+    }
+    if after.enabled && text.trim().is_empty() {
+        return Err(missing(
+            "You must specify ClientLoginBannerOptions.BannerText to enable the banner",
+        ));
+    }
+    Ok(after)
+}
+
+/// Refuses what isn't served yet.
+pub(super) fn check_supported(
+    log: &LogChange,
+    connect: &ConnectChange,
+    portal: Option<bool>,
+    route_enforcement: Option<bool>,
+) -> Result<(), ApiError> {
+    let wanted = [
+        ("ConnectionLogOptions.Enabled", log.enabled == Some(true), "false"),
+        (
+            "ClientConnectOptions.Enabled",
+            connect.enabled == Some(true),
+            "false",
+        ),
+        ("SelfServicePortal", portal == Some(true), "disabled"),
+        (
+            "ClientRouteEnforcementOptions.Enforced",
+            route_enforcement == Some(true),
+            "false",
+        ),
+    ];
+    match wanted.into_iter().find(|(_, wanted, _)| *wanted) {
+        Some((parameter, _, instead)) => Err(ApiError::new(
+            ErrorCode::UnsupportedOperation,
+            format!("{parameter} is not supported yet: set it to {instead}, or leave it out"),
+        )),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn tags(tags: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ApiError> {
+    if tags.len() > MAX_TAGS {
+        let message = format!("A resource has at most {MAX_TAGS} tags");
+        return Err(ApiError::new(ErrorCode::TagLimitExceeded, message));
+    }
+    Ok(tags.clone())
+}
