@@ -4,21 +4,24 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnetwork::Ipv4Network;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::id::{CertificateArn, EndpointId};
 use crate::parts::{Association, AuthorizationRule, Route, StoredCrl};
 
 /// A Client VPN endpoint with all that belongs to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Its id.
     pub id: EndpointId,
     /// When it was created.
+    #[serde(with = "time::serde::rfc3339")]
     pub created: OffsetDateTime,
     /// Where it is in its life.
     pub state: EndpointState,
     /// When the running endpoint last became what is stored here; `None` until it first was.
+    #[serde(with = "time::serde::rfc3339::option")]
     pub applied: Option<OffsetDateTime>,
     /// Text for people.
     pub description: Option<String>,
@@ -67,7 +70,7 @@ pub struct Endpoint {
 }
 
 /// Where an endpoint is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndpointState {
     /// It has no target network: nobody can connect.
     PendingAssociate,
@@ -78,7 +81,7 @@ pub enum EndpointState {
 }
 
 /// A way for clients to prove who they are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuthenticationMethod {
     /// A certificate issued by the authority that this certificate comes with.
     Certificate {
@@ -93,7 +96,7 @@ pub enum AuthenticationMethod {
 }
 
 /// What is spoken outside.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Transport {
     /// UDP.
     #[default]
@@ -103,7 +106,7 @@ pub enum Transport {
 }
 
 /// Where a connection log goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConnectionLog {
     /// Nowhere.
     #[default]
@@ -118,7 +121,7 @@ pub enum ConnectionLog {
 }
 
 /// Who is asked about new connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientConnect {
     /// Nobody.
     #[default]
@@ -133,7 +136,7 @@ pub enum ClientConnect {
 }
 
 /// Text shown to people when they connect.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Banner {
     /// Whether it is shown.
     pub enabled: bool,

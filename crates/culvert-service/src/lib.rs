@@ -2,15 +2,24 @@
 //!
 //! The one layer through which endpoints are managed, whoever asks. It knows nothing of HTTP, of parameters on a wire or
 //! of the tunnels that run; time and randomness are arguments, and only the store does I/O.
+//!
+//! - [`Endpoint`] with its operations ([`Endpoint::create`], [`Endpoint::associate`], ...): each checks everything before it
+//!   changes anything, and states a wish.
+//! - [`Registry`] keeps endpoints in a store: changes are serial, and what was acknowledged is there after a crash.
+//! - Whoever runs endpoints takes a [`Snapshot`], puts it in force, and calls [`Registry::settle`], which makes wishes
+//!   facts. [`Tunnels`] is what it tells about connections.
 
 #![forbid(unsafe_code)]
 
 mod certificate;
 mod endpoint;
 mod environment;
+mod error;
 mod id;
 mod operations;
 mod parts;
+mod record;
+mod registry;
 mod request;
 mod tunnels;
 
@@ -21,12 +30,14 @@ pub use endpoint::{
 pub use environment::{
     Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, SecurityGroup, Subnet, Vpc,
 };
+pub use error::ServiceError;
 pub use id::{AssociationId, CertificateArn, ConnectionId, EndpointId, MalformedId};
 pub use operations::Surroundings;
 pub use parts::{
     Access, Association, AssociationState, AuthorizationRule, CrlState, Origin, Route, RouteState,
     RouteTarget, RuleState, StoredCrl,
 };
+pub use registry::{Registry, Snapshot, Stored};
 pub use request::{
     AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, CreateRoute, ImportCertificate,
     LogChange, ModifyEndpoint, Repeat, RuleRequest,

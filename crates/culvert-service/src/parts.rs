@@ -1,12 +1,13 @@
 //! What belongs to an endpoint and comes and goes on its own: target networks, routes, rules, the revocation list.
 
 use ipnetwork::IpNetwork;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::id::AssociationId;
 
 /// An endpoint's association with a target network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Association {
     /// Its id.
     pub id: AssociationId,
@@ -15,13 +16,14 @@ pub struct Association {
     /// The subnet's VPC.
     pub vpc_id: String,
     /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
     pub created: OffsetDateTime,
     /// Where it is in its life.
     pub state: AssociationState,
 }
 
 /// Where an association is in its life.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AssociationState {
     /// Wished for.
     Associating,
@@ -34,7 +36,7 @@ pub enum AssociationState {
 }
 
 /// Where packets to a destination go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// The destination.
     pub destination: IpNetwork,
@@ -45,13 +47,14 @@ pub struct Route {
     /// Text for people.
     pub description: Option<String>,
     /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
     pub created: OffsetDateTime,
     /// Where it is in its life.
     pub state: RouteState,
 }
 
 /// What a destination is reached through.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RouteTarget {
     /// A subnet the endpoint is associated with, by id.
     Subnet(String),
@@ -60,7 +63,7 @@ pub enum RouteTarget {
 }
 
 /// Why a route is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// It came with an association.
     Associate,
@@ -69,7 +72,7 @@ pub enum Origin {
 }
 
 /// Where a route is in its life.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RouteState {
     /// Wished for.
     Creating,
@@ -82,7 +85,7 @@ pub enum RouteState {
 }
 
 /// A rule that allows some or all clients to reach a network. Its identity is network and access together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorizationRule {
     /// The network.
     pub destination: IpNetwork,
@@ -91,13 +94,14 @@ pub struct AuthorizationRule {
     /// Text for people.
     pub description: Option<String>,
     /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
     pub created: OffsetDateTime,
     /// Where it is in its life.
     pub state: RuleState,
 }
 
 /// Who a rule admits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Access {
     /// Every client.
     AllUsers,
@@ -106,7 +110,7 @@ pub enum Access {
 }
 
 /// Where a rule is in its life.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RuleState {
     /// Wished for.
     Authorizing,
@@ -119,7 +123,7 @@ pub enum RuleState {
 }
 
 /// A revocation list as it was imported.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredCrl {
     /// PEM.
     pub pem: String,
@@ -128,7 +132,7 @@ pub struct StoredCrl {
 }
 
 /// Whether a revocation list is in force.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CrlState {
     /// Not yet; with the reason if it can't be.
     Pending(Option<String>),

@@ -137,11 +137,10 @@ impl Endpoint {
         const PARAMETER: &str = "DestinationCidrBlock";
         check_destination(PARAMETER, destination)?;
         let clients = IpNetwork::V4(self.client_cidr_block);
-        let inside = clients.contains(destination.network()) && destination.prefix() >= clients.prefix();
         match target {
-            RouteTarget::Local if !inside => Err(invalid(
+            RouteTarget::Local if destination != clients => Err(invalid(
                 PARAMETER,
-                format!("{destination} is not in the client CIDR {clients}, and local reaches nothing else"),
+                format!("{destination} is not the client CIDR {clients}; local reaches that, as a whole"),
             )),
             // A default route covers the client CIDR too, but every system prefers the longer prefix.
             RouteTarget::Subnet(_) if destination.prefix() > 0 && overlap(destination, clients) => {
@@ -195,6 +194,7 @@ mod tests {
             ("10.8.1.0/24", A, ErrorCode::InvalidParameterValue),
             ("10.0.0.0/8", A, ErrorCode::InvalidParameterValue),
             ("10.9.0.0/22", Some("local"), ErrorCode::InvalidParameterValue),
+            ("10.8.1.0/24", Some("local"), ErrorCode::InvalidParameterValue),
             ("0.0.0.0/0", Some("local"), ErrorCode::InvalidParameterValue),
             ("10.20.0.0/16", A, ErrorCode::DuplicateRoute),
         ] {
