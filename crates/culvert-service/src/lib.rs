@@ -20,6 +20,7 @@ mod operations;
 mod parts;
 mod record;
 mod registry;
+mod repeat;
 mod request;
 mod tunnels;
 
@@ -38,6 +39,7 @@ pub use parts::{
     RouteTarget, RuleState, StoredCrl,
 };
 pub use registry::{Registry, Snapshot, Stored};
+pub use repeat::Once;
 pub use request::{
     AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, CreateRoute, ImportCertificate,
     LogChange, ModifyEndpoint, Repeat, RuleRequest,

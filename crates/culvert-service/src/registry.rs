@@ -13,12 +13,15 @@ use culvert_query::{ApiError, ErrorCode};
 use culvert_store::{
     Compare, Key, KeyRange, KeyValue, Op, RangeRequest, Revision, Store, StoreError, Txn, Watch,
 };
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
 use crate::endpoint::Endpoint;
 use crate::error::ServiceError;
 use crate::id::EndpointId;
 use crate::record;
+use crate::repeat::Once;
 
 const PREFIX: &str = "/endpoint/";
 const ANY_CHANGE: &str = "/endpoints";
@@ -91,15 +94,19 @@ impl Registry {
         self.store.watch(KeyRange::prefix(PREFIX), Some(behind.next()))
     }
 
-    /// Adds the endpoint that `make` makes in view of all others.
+    /// Adds the endpoint that `make` makes in view of all others. A repetition gets the first answer again.
     ///
     /// # Errors
-    /// What `make` refuses, and [`ServiceError`].
+    /// `IdempotentParameterMismatch`, what `make` refuses, and [`ServiceError`].
     pub fn add(
         &self,
+        once: Once<'_>,
         make: impl Fn(&[Endpoint]) -> Result<Endpoint, ApiError>,
     ) -> Result<Endpoint, ServiceError> {
         for _ in 0..TRIES {
+            if let Some(answer) = once.answered(&*self.store)? {
+                return Ok(answer);
+            }
             let snapshot = self.snapshot()?;
             let others: Vec<Endpoint> = snapshot
                 .endpoints
@@ -108,23 +115,28 @@ impl Registry {
                 .collect();
             let endpoint = make(&others)?;
             let txn = Txn::new().when(Compare::absent(key(&endpoint.id)));
-            if self.commit(txn, snapshot.changed, &endpoint)? {
+            let txn = with_endpoint(txn, snapshot.changed, &endpoint)?;
+            if once.commit(&*self.store, txn, &endpoint)? {
                 return Ok(endpoint);
             }
         }
         Err(ServiceError::Contended)
     }
 
-    /// Changes an endpoint, in view of all.
+    /// Changes an endpoint, in view of all. A repetition gets the first answer again.
     ///
     /// # Errors
-    /// `InvalidClientVpnEndpointId.NotFound`, what `change` refuses, and [`ServiceError`]. Nothing has changed then.
-    pub fn change<T>(
+    /// `IdempotentParameterMismatch`, `InvalidClientVpnEndpointId.NotFound`, what `change` refuses, and [`ServiceError`]. Nothing has changed then.
+    pub fn change<T: Serialize + DeserializeOwned>(
         &self,
+        once: Once<'_>,
         id: &str,
         change: impl Fn(&mut Endpoint, &[Endpoint]) -> Result<T, ApiError>,
     ) -> Result<T, ServiceError> {
         for _ in 0..TRIES {
+            if let Some(answer) = once.answered(&*self.store)? {
+                return Ok(answer);
+            }
             let snapshot = self.snapshot()?;
             let mut found = snapshot.endpoints.iter();
             let before = found
@@ -142,7 +154,8 @@ impl Registry {
                 return Ok(answer);
             }
             let txn = Txn::new().when(Compare::unchanged(key(&after.id), before.revision));
-            if self.commit(txn, snapshot.changed, &after)? {
+            let txn = with_endpoint(txn, snapshot.changed, &after)?;
+            if once.commit(&*self.store, txn, &answer)? {
                 return Ok(answer);
             }
         }
@@ -187,17 +200,16 @@ impl Registry {
         self.store.txn(&txn)?;
         Ok(())
     }
+}
 
-    /// Writes an endpoint under the conditions of `txn` and if no endpoint changed since. Returns whether it did.
-    fn commit(&self, txn: Txn, changed: Revision, endpoint: &Endpoint) -> Result<bool, ServiceError> {
-        let key = key(&endpoint.id);
-        let value = record::write(&key, endpoint)?;
-        let txn = txn
-            .when(Compare::unchanged(ANY_CHANGE, changed))
-            .then(Op::put(key, value))
-            .then(Op::put(ANY_CHANGE, ""));
-        Ok(self.store.txn(&txn)?.succeeded)
-    }
+/// The transaction that, if no endpoint changed since, writes this one.
+fn with_endpoint(txn: Txn, changed: Revision, endpoint: &Endpoint) -> Result<Txn, ServiceError> {
+    let key = key(&endpoint.id);
+    let value = record::write(&key, endpoint)?;
+    Ok(txn
+        .when(Compare::unchanged(ANY_CHANGE, changed))
+        .then(Op::put(key, value))
+        .then(Op::put(ANY_CHANGE, "")))
 }
 
 fn key(id: &EndpointId) -> Key {
@@ -219,147 +231,4 @@ fn not_found(id: &str) -> ApiError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use culvert_store::{EmbeddedStore, Options};
-    use tempfile::TempDir;
-
-    use super::*;
-    use crate::endpoint::EndpointState;
-    use crate::operations::samples::{NOW, endpoint, environment, id};
-
-    fn open(folder: &TempDir) -> Registry {
-        let path = folder.path().join("store.redb");
-        Registry::new(Arc::new(
-            EmbeddedStore::open(&path, Options::default(), Instant::now).unwrap(),
-        ))
-    }
-
-    /// An endpoint whose port is its own only if nobody has it.
-    fn make(number: u8) -> impl Fn(&[Endpoint]) -> Result<Endpoint, ApiError> {
-        move |others| {
-            let mut made = endpoint();
-            made.id = EndpointId::from_random([number; 9]);
-            made.vpn_port = 1000 + others.len() as u16;
-            Ok(made)
-        }
-    }
-
-    fn associate(registry: &Registry, id_text: &str, subnet: &str, number: u8) -> Result<(), ServiceError> {
-        registry.change(id_text, |endpoint, _| {
-            endpoint
-                .associate(&environment(), subnet, id(number), NOW)
-                .map(drop)
-        })
-    }
-
-    #[test]
-    fn what_was_acknowledged_is_there_after_the_store_is_opened_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let registry = open(&folder);
-        let made = registry.add(make(1)).unwrap();
-        associate(&registry, made.id.as_str(), "subnet-0000000a", 1).unwrap();
-        let before = registry.snapshot().unwrap();
-        drop(registry);
-        let after = open(&folder).snapshot().unwrap();
-        assert_eq!(after.endpoints, before.endpoints);
-        assert_eq!(after.endpoints[0].endpoint.associations.len(), 1);
-    }
-
-    #[test]
-    fn a_refused_change_and_an_unknown_endpoint_leave_everything_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let registry = open(&folder);
-        let made = registry.add(make(1)).unwrap();
-        let before = registry.snapshot().unwrap();
-        let refused = associate(&registry, made.id.as_str(), "subnet-00000099", 1).unwrap_err();
-        assert_eq!(refused.to_api().code, ErrorCode::SubnetIdNotFound);
-        for unknown in ["cvpn-endpoint-0123456789abcdef0", "x", ""] {
-            let refused = associate(&registry, unknown, "subnet-0000000a", 1).unwrap_err();
-            assert_eq!(refused.to_api().code, ErrorCode::EndpointIdNotFound);
-        }
-        assert_eq!(registry.snapshot().unwrap().revision, before.revision);
-    }
-
-    #[test]
-    fn only_what_was_seen_is_settled() {
-        let folder = tempfile::tempdir().unwrap();
-        let registry = open(&folder);
-        let made = registry.add(make(1)).unwrap();
-        associate(&registry, made.id.as_str(), "subnet-0000000a", 1).unwrap();
-        let seen = registry.snapshot().unwrap().endpoints[0].revision;
-        associate(&registry, made.id.as_str(), "subnet-0000000b", 2).unwrap();
-        let state = || registry.snapshot().unwrap().endpoints[0].endpoint.state;
-        registry.settle(&made.id, seen, Ok(()), NOW).unwrap();
-        assert_eq!(
-            state(),
-            EndpointState::PendingAssociate,
-            "the second change came in between"
-        );
-        let seen = registry.snapshot().unwrap().endpoints[0].revision;
-        registry.settle(&made.id, seen, Ok(()), NOW).unwrap();
-        assert_eq!(state(), EndpointState::Available);
-        let settled = registry.snapshot().unwrap();
-        let later = NOW + time::Duration::hours(1);
-        registry
-            .settle(&made.id, settled.endpoints[0].revision, Ok(()), later)
-            .unwrap();
-        assert_eq!(
-            registry.snapshot().unwrap().revision,
-            settled.revision,
-            "nothing new to say"
-        );
-    }
-
-    #[test]
-    fn a_deleted_endpoint_is_gone_once_that_is_in_force() {
-        let folder = tempfile::tempdir().unwrap();
-        let registry = open(&folder);
-        let made = registry.add(make(1)).unwrap();
-        let mut watch = registry.watch(registry.snapshot().unwrap().revision).unwrap();
-        registry
-            .change(made.id.as_str(), |endpoint, _| endpoint.delete())
-            .unwrap();
-        let seen = registry.snapshot().unwrap().endpoints[0].revision;
-        registry.settle(&made.id, seen, Ok(()), NOW).unwrap();
-        assert!(registry.snapshot().unwrap().endpoints.is_empty());
-        let changed = watch.try_next().unwrap().unwrap();
-        assert!(changed.changes[0].current.is_some());
-        let gone = watch.try_next().unwrap().unwrap();
-        assert!(gone.changes[0].current.is_none());
-    }
-
-    #[test]
-    fn changes_at_once_all_count_and_see_each_other() {
-        let folder = tempfile::tempdir().unwrap();
-        let registry = open(&folder);
-        let made = registry.add(make(100)).unwrap();
-        std::thread::scope(|scope| {
-            for number in 0..4 {
-                let (registry, id) = (registry.clone(), made.id.clone());
-                scope.spawn(move || {
-                    for step in 0..5 {
-                        let tag = format!("{number}-{step}");
-                        let change = |endpoint: &mut Endpoint, _: &[Endpoint]| {
-                            endpoint.tags.insert(tag.clone(), String::new());
-                            Ok(())
-                        };
-                        registry.change(id.as_str(), change).unwrap();
-                    }
-                    registry.add(make(number)).unwrap();
-                });
-            }
-        });
-        let endpoints = registry.snapshot().unwrap().endpoints;
-        let tags = endpoints.iter().map(|stored| stored.endpoint.tags.len()).max();
-        assert_eq!(tags, Some(20));
-        let mut ports: Vec<u16> = endpoints.iter().map(|stored| stored.endpoint.vpn_port).collect();
-        ports.sort_unstable();
-        assert_eq!(
-            ports,
-            [1000, 1001, 1002, 1003, 1004],
-            "each was made in view of those before"
-        );
-    }
-}
+mod tests;
