@@ -5,7 +5,7 @@ use ipnetwork::{IpNetwork, Ipv4Network};
 use time::OffsetDateTime;
 
 use super::settings::{self, Surroundings};
-use super::{check_description, invalid, missing, overlap, security_groups};
+use super::{check_description, invalid, missing, overlap, security_groups, tags};
 use crate::endpoint::{AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState};
 use crate::id::EndpointId;
 use crate::request::{AuthenticationRequest, CreateEndpoint};
@@ -65,7 +65,7 @@ impl Endpoint {
             banner: settings::banner(&Banner::default(), &request.banner)?,
             route_enforcement: false,
             disconnect_on_session_timeout: request.disconnect_on_session_timeout.unwrap_or(true),
-            tags: settings::tags(&request.tags)?,
+            tags: tags::checked(request.tags.clone())?,
             associations: Vec::new(),
             routes: Vec::new(),
             rules: Vec::new(),

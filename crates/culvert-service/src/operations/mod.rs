@@ -12,6 +12,7 @@ mod route;
 mod security_groups;
 mod settings;
 mod settle;
+mod tags;
 
 #[cfg(test)]
 pub(crate) mod samples;

@@ -1,6 +1,5 @@
 //! Settings of an endpoint, each judged on its own, for creating and modifying alike.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use culvert_query::{ApiError, ErrorCode};
@@ -15,8 +14,6 @@ use crate::request::{BannerChange, ConnectChange, LogChange};
 const MAX_DNS_SERVERS: usize = 2;
 /// Longest banner, in characters.
 const MAX_BANNER: usize = 1400;
-/// Most tags of a resource.
-const MAX_TAGS: usize = 50;
 /// Ports there may be.
 const VPN_PORTS: [u16; 2] = [443, 1194];
 /// Sessions there may be, in hours.
@@ -167,12 +164,4 @@ pub(super) fn check_supported(
         )),
         None => Ok(()),
     }
-}
-
-pub(super) fn tags(tags: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ApiError> {
-    if tags.len() > MAX_TAGS {
-        let message = format!("A resource has at most {MAX_TAGS} tags");
-        return Err(ApiError::new(ErrorCode::TagLimitExceeded, message));
-    }
-    Ok(tags.clone())
 }
