@@ -256,7 +256,7 @@ fn networks_nothing_uses_are_warned_of() {
     let warnings = read(VPC).warnings;
     assert_eq!(warnings.len(), 1);
     assert!(
-        warnings[0].message.contains("there is no [api]"),
+        warnings[0].message.contains("does not serve it yet"),
         "{}",
         warnings[0]
     );
