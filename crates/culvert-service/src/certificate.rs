@@ -1,15 +1,18 @@
 //! Imported certificates.
 
+mod import;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::id::CertificateArn;
 
 /// A certificate with its private key and chain, as it was imported.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
     /// Its name.
     pub arn: CertificateArn,
@@ -20,15 +23,18 @@ pub struct Certificate {
     /// What issued it, up to the authority, PEM; empty if none was given.
     pub chain: String,
     /// When it was first imported.
+    #[serde(with = "time::serde::rfc3339")]
     pub created: OffsetDateTime,
     /// When it was imported last.
+    #[serde(with = "time::serde::rfc3339")]
     pub imported: OffsetDateTime,
     /// Tags.
     pub tags: BTreeMap<String, String>,
 }
 
 /// A private key, PEM. Wiped when dropped, never shown.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
 pub struct PrivateKeyPem(Zeroizing<String>);
 
 impl PrivateKeyPem {
@@ -40,6 +46,19 @@ impl PrivateKeyPem {
     /// The text, for whoever needs the key itself.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+/// For the store, whose file only its owner can read.
+impl Serialize for PrivateKeyPem {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl From<String> for PrivateKeyPem {
+    fn from(pem: String) -> Self {
+        Self(Zeroizing::new(pem))
     }
 }
 

@@ -10,6 +10,9 @@ pub enum ServiceError {
     /// The caller's request can't be carried out.
     #[error("{}: {}", .0.code, .0.message)]
     Refused(ApiError),
+    /// The caller's request about certificates can't be carried out.
+    #[error(transparent)]
+    Acm(#[from] AcmError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -37,6 +40,7 @@ impl ServiceError {
     pub fn to_api(&self) -> ApiError {
         match self {
             Self::Refused(error) => error.clone(),
+            Self::Acm(error) => ApiError::new(ErrorCode::InvalidParameterValue, error.message.clone()),
             Self::Contended => ApiError::new(
                 ErrorCode::ConcurrentMutationLimitExceeded,
                 "Cannot initiate another change at this time. Please try again later.",
@@ -45,6 +49,53 @@ impl ServiceError {
                 ErrorCode::InternalError,
                 "The request failed for a reason that the server's log tells",
             ),
+        }
+    }
+}
+
+/// Why a request about certificates is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}", code.as_str())]
+pub struct AcmError {
+    /// What programs decide by.
+    pub code: AcmErrorCode,
+    /// What people read: cause and cure.
+    pub message: String,
+}
+
+impl AcmError {
+    pub(crate) fn new(code: AcmErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+/// The error codes of AWS Certificate Manager that Culvert answers with.
+///
+/// Source: AWS Certificate Manager API Reference, "Errors" of each action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AcmErrorCode {
+    /// Not an ARN of a certificate.
+    InvalidArn,
+    /// No such certificate.
+    ResourceNotFound,
+    /// An endpoint uses the certificate.
+    ResourceInUse,
+    /// Something about the certificate, its key or its chain isn't right.
+    Validation,
+}
+
+impl AcmErrorCode {
+    /// The code on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidArn => "InvalidArnException",
+            Self::ResourceNotFound => "ResourceNotFoundException",
+            Self::ResourceInUse => "ResourceInUseException",
+            Self::Validation => "ValidationException",
         }
     }
 }

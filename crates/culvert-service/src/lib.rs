@@ -6,12 +6,14 @@
 //! - [`Endpoint`] with its operations ([`Endpoint::create`], [`Endpoint::associate`], ...): each checks everything before it
 //!   changes anything, and states a wish.
 //! - [`Registry`] keeps endpoints in a store: changes are serial, and what was acknowledged is there after a crash.
+//! - [`Certificates`] keeps what endpoints and clients prove themselves with.
 //! - Whoever runs endpoints takes a [`Snapshot`], puts it in force, and calls [`Registry::settle`], which makes wishes
 //!   facts. [`Tunnels`] is what it tells about connections.
 
 #![forbid(unsafe_code)]
 
 mod certificate;
+mod certificates;
 mod endpoint;
 mod environment;
 mod error;
@@ -25,13 +27,14 @@ mod request;
 mod tunnels;
 
 pub use certificate::{Certificate, PrivateKeyPem};
+pub use certificates::Certificates;
 pub use endpoint::{
     AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
 };
 pub use environment::{
     Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, SecurityGroup, Subnet, Vpc,
 };
-pub use error::ServiceError;
+pub use error::{AcmError, AcmErrorCode, ServiceError};
 pub use id::{AssociationId, CertificateArn, ConnectionId, EndpointId, MalformedId};
 pub use operations::Surroundings;
 pub use parts::{

@@ -24,7 +24,7 @@ use crate::record;
 use crate::repeat::Once;
 
 const PREFIX: &str = "/endpoint/";
-const ANY_CHANGE: &str = "/endpoints";
+pub(crate) const ANY_CHANGE: &str = "/endpoints";
 /// How often a change is tried. Each time it fails, another one succeeded.
 const TRIES: usize = 50;
 
@@ -36,7 +36,7 @@ pub struct Snapshot {
     /// The endpoints, by creation, then id.
     pub endpoints: Vec<Stored>,
     /// The revision of the last change of any of them.
-    changed: Revision,
+    pub(crate) changed: Revision,
 }
 
 /// An endpoint as it is kept.
@@ -96,12 +96,15 @@ impl Registry {
 
     /// Adds the endpoint that `make` makes in view of all others. A repetition gets the first answer again.
     ///
+    /// `make` may be called several times. What else it decides by, certificates for instance, it must read itself each
+    /// time: only then is it as of the moment the endpoint is added.
+    ///
     /// # Errors
     /// `IdempotentParameterMismatch`, what `make` refuses, and [`ServiceError`].
-    pub fn add(
+    pub fn add<E: Into<ServiceError>>(
         &self,
         once: Once<'_>,
-        make: impl Fn(&[Endpoint]) -> Result<Endpoint, ApiError>,
+        make: impl Fn(&[Endpoint]) -> Result<Endpoint, E>,
     ) -> Result<Endpoint, ServiceError> {
         for _ in 0..TRIES {
             if let Some(answer) = once.answered(&*self.store)? {
@@ -113,7 +116,7 @@ impl Registry {
                 .into_iter()
                 .map(|stored| stored.endpoint)
                 .collect();
-            let endpoint = make(&others)?;
+            let endpoint = make(&others).map_err(Into::into)?;
             let txn = Txn::new().when(Compare::absent(key(&endpoint.id)));
             let txn = with_endpoint(txn, snapshot.changed, &endpoint)?;
             if once.commit(&*self.store, txn, &endpoint)? {
@@ -123,15 +126,16 @@ impl Registry {
         Err(ServiceError::Contended)
     }
 
-    /// Changes an endpoint, in view of all. A repetition gets the first answer again.
+    /// Changes an endpoint, in view of all. A repetition gets the first answer again. `change` may be called several times,
+    /// as [`Self::add`] says.
     ///
     /// # Errors
     /// `IdempotentParameterMismatch`, `InvalidClientVpnEndpointId.NotFound`, what `change` refuses, and [`ServiceError`]. Nothing has changed then.
-    pub fn change<T: Serialize + DeserializeOwned>(
+    pub fn change<T: Serialize + DeserializeOwned, E: Into<ServiceError>>(
         &self,
         once: Once<'_>,
         id: &str,
-        change: impl Fn(&mut Endpoint, &[Endpoint]) -> Result<T, ApiError>,
+        change: impl Fn(&mut Endpoint, &[Endpoint]) -> Result<T, E>,
     ) -> Result<T, ServiceError> {
         for _ in 0..TRIES {
             if let Some(answer) = once.answered(&*self.store)? {
@@ -149,7 +153,7 @@ impl Registry {
                 .map(|stored| stored.endpoint)
                 .collect();
             let mut after = before.endpoint.clone();
-            let answer = change(&mut after, &all)?;
+            let answer = change(&mut after, &all).map_err(Into::into)?;
             if after == before.endpoint {
                 return Ok(answer);
             }

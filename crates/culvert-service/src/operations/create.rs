@@ -48,7 +48,9 @@ impl Endpoint {
             description: request.description.clone().filter(|text| !text.is_empty()),
             client_cidr_block: client_cidr(request, surroundings)?,
             server_certificate: surroundings
-                .certificate("ServerCertificateArn", &request.server_certificate_arn)?,
+                .certificate("ServerCertificateArn", &request.server_certificate_arn)?
+                .arn
+                .clone(),
             authentication: authentication(&request.authentication, surroundings)?,
             connection_log: ConnectionLog::Off,
             dns_servers: settings::dns_servers(&request.dns_servers)?,
@@ -204,7 +206,14 @@ fn method(
             let arn = request.client_root_certificate_chain_arn.as_deref();
             let arn = arn.ok_or_else(|| must(member, kind))?;
             let client_root = surroundings.certificate(&parameter(member), arn)?;
-            Ok(AuthenticationMethod::Certificate { client_root })
+            if !client_root.has_authority() {
+                let reason =
+                    format!("{arn} came without what issued it; import it again with its CertificateChain");
+                return Err(invalid(&parameter(member), reason));
+            }
+            Ok(AuthenticationMethod::Certificate {
+                client_root: client_root.arn.clone(),
+            })
         }
         kind @ "directory-service-authentication" => {
             let member = "ActiveDirectory.DirectoryId";
@@ -271,7 +280,7 @@ fn check_foreign_members(number: usize, request: &AuthenticationRequest) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{NOW, code, create_request, endpoint, environment, root_arn};
+    use super::super::samples::{NOW, certificate, code, create_request, endpoint, environment};
     use super::*;
     use crate::environment::Directory;
 
@@ -284,7 +293,7 @@ mod tests {
         change(&mut request);
         let surroundings = Surroundings {
             environment: &environment,
-            certificates: &[root_arn()],
+            certificates: &[certificate()],
             endpoints: &[],
         };
         Endpoint::create(&request, surroundings, EndpointId::from_random([2; 9]), NOW)
@@ -299,6 +308,28 @@ mod tests {
         );
         assert!(!made.split_tunnel && made.disconnect_on_session_timeout && !made.banner.enabled);
         assert_eq!((made.vpc_id, made.security_group_ids), (None, Vec::new()));
+    }
+
+    #[test]
+    fn a_client_root_must_bring_its_authority() {
+        let mut alone = certificate();
+        alone.chain.clear();
+        let surroundings = Surroundings {
+            environment: &environment(),
+            certificates: &[alone],
+            endpoints: &[],
+        };
+        let refused = Endpoint::create(
+            &create_request(),
+            surroundings,
+            EndpointId::from_random([2; 9]),
+            NOW,
+        );
+        let message = refused.unwrap_err().message;
+        assert!(
+            message.contains("import it again with its CertificateChain"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -436,7 +467,7 @@ mod tests {
         let create = |request: &CreateEndpoint| {
             let surroundings = Surroundings {
                 environment: &environment,
-                certificates: &[root_arn()],
+                certificates: &[certificate()],
                 endpoints: &others,
             };
             Endpoint::create(request, surroundings, EndpointId::from_random([2; 9]), NOW)
@@ -458,7 +489,7 @@ mod tests {
         let full: Vec<Endpoint> = vec![endpoint(); 5];
         let surroundings = Surroundings {
             environment: &environment,
-            certificates: &[root_arn()],
+            certificates: &[certificate()],
             endpoints: &full,
         };
         let refused = Endpoint::create(&request, surroundings, EndpointId::from_random([2; 9]), NOW);

@@ -53,7 +53,7 @@ impl Endpoint {
         surroundings: Surroundings<'_>,
     ) -> Result<(), ApiError> {
         if let Some(arn) = &change.server_certificate_arn {
-            self.server_certificate = surroundings.certificate("ServerCertificateArn", arn)?;
+            self.server_certificate = surroundings.certificate("ServerCertificateArn", arn)?.arn.clone();
         }
         if let Some(servers) = &change.dns_servers {
             self.dns_servers = settings::dns_servers(servers)?;
@@ -118,7 +118,7 @@ impl Endpoint {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{associated, code, endpoint, environment, id, root_arn};
+    use super::super::samples::{associated, certificate, code, endpoint, environment, id};
     use super::*;
     use crate::request::BannerChange;
 
@@ -127,7 +127,7 @@ mod tests {
         let others = [endpoint.clone()];
         let surroundings = Surroundings {
             environment: &environment,
-            certificates: &[root_arn()],
+            certificates: &[certificate()],
             endpoints: &others,
         };
         endpoint.modify(change, surroundings)

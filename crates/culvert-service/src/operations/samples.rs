@@ -3,6 +3,7 @@
 use culvert_query::{ApiError, ErrorCode};
 use time::OffsetDateTime;
 
+use crate::certificate::Certificate;
 use crate::endpoint::{
     AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
 };
@@ -78,6 +79,19 @@ pub(crate) fn environment() -> Environment {
 /// The one certificate there is.
 pub(crate) fn root_arn() -> CertificateArn {
     CertificateArn::from_random("us-east-1", "123456789012", [7; 16])
+}
+
+/// What is imported under it.
+pub(crate) fn certificate() -> Certificate {
+    Certificate {
+        arn: root_arn(),
+        certificate: "CERTIFICATE".into(),
+        private_key: "KEY".to_owned().into(),
+        chain: "CHAIN".into(),
+        created: NOW,
+        imported: NOW,
+        tags: Default::default(),
+    }
 }
 
 /// A request for an endpoint, with no more than must be.

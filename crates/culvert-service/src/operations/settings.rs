@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use culvert_query::{ApiError, ErrorCode};
 
 use super::{invalid, missing};
+use crate::certificate::Certificate;
 use crate::endpoint::{Banner, Endpoint, Transport};
 use crate::environment::{Environment, Vpc};
 use crate::id::CertificateArn;
@@ -25,14 +26,14 @@ pub struct Surroundings<'a> {
     /// Networks, groups, directories and quotas.
     pub environment: &'a Environment,
     /// The certificates that were imported.
-    pub certificates: &'a [CertificateArn],
+    pub certificates: &'a [Certificate],
     /// All endpoints, the one in question among them once it is there.
     pub endpoints: &'a [Endpoint],
 }
 
 impl Surroundings<'_> {
     /// The certificate with this ARN, if it was imported here.
-    pub(super) fn certificate(&self, parameter: &str, arn: &str) -> Result<CertificateArn, ApiError> {
+    pub(super) fn certificate(&self, parameter: &str, arn: &str) -> Result<&Certificate, ApiError> {
         let environment = self.environment;
         let arn: CertificateArn = arn.parse().map_err(|error| invalid(parameter, error))?;
         if arn.region() != environment.region || arn.account() != environment.account_id {
@@ -42,13 +43,15 @@ impl Surroundings<'_> {
             );
             return Err(invalid(parameter, reason));
         }
-        if !self.certificates.contains(&arn) {
-            return Err(invalid(
-                parameter,
-                format!("there is no certificate {arn}; import it first"),
-            ));
-        }
-        Ok(arn)
+        let mut certificates = self.certificates.iter();
+        certificates
+            .find(|certificate| certificate.arn == arn)
+            .ok_or_else(|| {
+                invalid(
+                    parameter,
+                    format!("there is no certificate {arn}; import it first"),
+                )
+            })
     }
 
     pub(super) fn vpc(&self, id: &str) -> Result<&Vpc, ApiError> {

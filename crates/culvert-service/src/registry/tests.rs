@@ -132,7 +132,7 @@ fn changes_at_once_all_count_and_see_each_other() {
                     let tag = format!("{number}-{step}");
                     let change = |endpoint: &mut Endpoint, _: &[Endpoint]| {
                         endpoint.tags.insert(tag.clone(), String::new());
-                        Ok(())
+                        Ok::<_, ServiceError>(())
                     };
                     registry.change(NEVER, id.as_str(), change).unwrap();
                 }
@@ -182,7 +182,7 @@ fn a_repetition_gets_the_first_answer_and_changes_nothing() {
     registry
         .change(NEVER, made.id.as_str(), |endpoint, _| {
             endpoint.split_tunnel = true;
-            Ok(())
+            Ok::<_, ServiceError>(())
         })
         .unwrap();
     let before = registry.snapshot().unwrap();

@@ -1,0 +1,159 @@
+//! Judging what is imported: a certificate, its private key, and what issued it.
+
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls_pemfile::Item;
+use time::OffsetDateTime;
+use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
+
+use super::{Certificate, PrivateKeyPem};
+use crate::error::{AcmError, AcmErrorCode};
+use crate::id::CertificateArn;
+use crate::request::ImportCertificate;
+
+/// Most certificates of a chain.
+const MAX_CHAIN: usize = 10;
+/// Longest PEM text of one part, in bytes, as in AWS.
+const MAX_PEM: usize = 2 * 1024 * 1024;
+
+impl Certificate {
+    /// The certificate that is imported, in place of `before` if that is given.
+    ///
+    /// # Errors
+    /// `ValidationException` if a part can't be read, the certificate isn't valid now, the key isn't its own, or the
+    /// chain doesn't lead on from it.
+    pub(crate) fn import(
+        request: &ImportCertificate,
+        arn: CertificateArn,
+        before: Option<&Self>,
+        now: OffsetDateTime,
+    ) -> Result<Self, AcmError> {
+        let ders = certificates("Certificate", &request.certificate)?;
+        let [der] = ders.as_slice() else {
+            let found = ders.len();
+            return Err(invalid(format!(
+                "Certificate must hold one certificate and holds {found}; what issued it belongs into CertificateChain"
+            )));
+        };
+        let certificate = parse("Certificate", der)?;
+        check_time(&certificate, now)?;
+        check_key(&certificate, &request.private_key)?;
+        check_chain(certificate, &request.chain)?;
+        Ok(Self {
+            arn,
+            certificate: request.certificate.clone(),
+            private_key: request.private_key.clone(),
+            chain: request.chain.clone(),
+            created: before.map_or(now, |before| before.created),
+            imported: now,
+            tags: before.map_or_else(|| request.tags.clone(), |before| before.tags.clone()),
+        })
+    }
+
+    /// Whether a client's certificate could have been issued under it: it came with a chain, or is an authority itself.
+    pub fn has_authority(&self) -> bool {
+        let own = || {
+            let ders = certificates("Certificate", &self.certificate).ok()?;
+            Some(parse("Certificate", ders.first()?).ok()?.is_ca())
+        };
+        !self.chain.trim().is_empty() || own().unwrap_or(false)
+    }
+}
+
+fn invalid(message: impl Into<String>) -> AcmError {
+    AcmError::new(AcmErrorCode::Validation, message)
+}
+
+/// The certificates of a PEM text, DER.
+fn certificates(part: &str, pem: &str) -> Result<Vec<Vec<u8>>, AcmError> {
+    if pem.len() > MAX_PEM {
+        return Err(invalid(format!("{part} has more than {MAX_PEM} bytes")));
+    }
+    let mut ders = Vec::new();
+    for item in rustls_pemfile::read_all(&mut pem.as_bytes()) {
+        match item {
+            Ok(Item::X509Certificate(der)) => ders.push(der.to_vec()),
+            Ok(_) => return Err(invalid(format!("{part} holds something else than certificates"))),
+            Err(error) => return Err(invalid(format!("{part} can't be read as PEM: {error}"))),
+        }
+    }
+    Ok(ders)
+}
+
+fn parse<'a>(part: &str, der: &'a [u8]) -> Result<X509Certificate<'a>, AcmError> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        _ => Err(invalid(format!("{part} holds a damaged certificate"))),
+    }
+}
+
+fn check_time(certificate: &X509Certificate<'_>, now: OffsetDateTime) -> Result<(), AcmError> {
+    let validity = certificate.validity();
+    if validity.not_after.to_datetime() < now {
+        return Err(invalid(format!(
+            "the certificate expired on {}; renew it",
+            validity.not_after
+        )));
+    }
+    if validity.not_before.to_datetime() > now {
+        return Err(invalid(format!(
+            "the certificate is not valid before {}",
+            validity.not_before
+        )));
+    }
+    Ok(())
+}
+
+fn check_key(certificate: &X509Certificate<'_>, pem: &PrivateKeyPem) -> Result<(), AcmError> {
+    let key = match rustls_pemfile::private_key(&mut pem.expose().as_bytes()) {
+        Ok(Some(key)) => key,
+        Ok(None) => {
+            let message =
+                "PrivateKey holds no private key in PEM that isn't encrypted; decrypt it with `openssl pkey`";
+            return Err(invalid(message));
+        }
+        Err(error) => return Err(invalid(format!("PrivateKey can't be read as PEM: {error}"))),
+    };
+    let key = any_supported_type(&key)
+        .map_err(|_| invalid("PrivateKey is damaged, or neither RSA, ECDSA P-256 or P-384, nor Ed25519"))?;
+    let public = key.public_key();
+    let own = public
+        .as_ref()
+        .and_then(|spki| SubjectPublicKeyInfo::from_der(spki).ok());
+    let matches = own.is_some_and(|(_, own)| {
+        own.subject_public_key.data == certificate.public_key().subject_public_key.data
+    });
+    if !matches {
+        return Err(invalid(
+            "PrivateKey is not the key of Certificate; import the two that belong together",
+        ));
+    }
+    Ok(())
+}
+
+fn check_chain(leaf: X509Certificate<'_>, pem: &str) -> Result<(), AcmError> {
+    let ders = certificates("CertificateChain", pem)?;
+    if ders.is_empty() && !pem.trim().is_empty() {
+        return Err(invalid("CertificateChain holds no certificate in PEM"));
+    }
+    if ders.len() > MAX_CHAIN {
+        return Err(invalid(format!(
+            "CertificateChain has more than {MAX_CHAIN} certificates"
+        )));
+    }
+    let mut issued = leaf;
+    for (index, der) in ders.iter().enumerate() {
+        let issuer = parse("CertificateChain", der)?;
+        let signed = issued.verify_signature(Some(issuer.public_key())).is_ok();
+        if issued.issuer() != issuer.subject() || !signed {
+            return Err(invalid(format!(
+                "certificate {} of CertificateChain, {}, did not issue the one before it, {}; begin with what issued \
+                 Certificate and end with the authority",
+                index + 1,
+                issuer.subject(),
+                issued.subject()
+            )));
+        }
+        issued = issuer;
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! The certificates in the store.
+//!
+//! ```text
+//! /certificate/<uuid>   a certificate with its private key and chain
+//! ```
+
+use std::sync::Arc;
+
+use culvert_store::{Compare, Key, KeyRange, KeyValue, Op, RangeRequest, Store, Txn};
+use time::OffsetDateTime;
+
+use crate::certificate::Certificate;
+use crate::endpoint::{AuthenticationMethod, Endpoint};
+use crate::environment::Environment;
+use crate::error::{AcmError, AcmErrorCode, ServiceError};
+use crate::id::{CertificateArn, EndpointId};
+use crate::record;
+use crate::registry::{ANY_CHANGE, Registry};
+use crate::request::ImportCertificate;
+
+const PREFIX: &str = "/certificate/";
+/// How often a change is tried. Each time it fails, another one succeeded.
+const TRIES: usize = 50;
+
+/// The certificates in the store. Calls block.
+#[derive(Clone)]
+pub struct Certificates {
+    store: Arc<dyn Store>,
+}
+
+impl Certificates {
+    /// Certificates in this store, which also holds the endpoints that use them.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// All certificates, by creation, then ARN.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`], [`ServiceError::Record`].
+    pub fn list(&self) -> Result<Vec<Certificate>, ServiceError> {
+        let response = self.store.range(&RangeRequest::from(KeyRange::prefix(PREFIX)))?;
+        let mut certificates = response
+            .kvs
+            .iter()
+            .map(read)
+            .collect::<Result<Vec<Certificate>, _>>()?;
+        certificates.sort_by(|a, b| (a.created, &a.arn).cmp(&(b.created, &b.arn)));
+        Ok(certificates)
+    }
+
+    /// The certificate with this ARN.
+    ///
+    /// # Errors
+    /// `InvalidArnException`, `ResourceNotFoundException`, and [`ServiceError`].
+    pub fn get(&self, arn: &str) -> Result<Certificate, ServiceError> {
+        let arn = parse_arn(arn)?;
+        let kv = self.find(&arn)?.ok_or_else(|| not_found(&arn))?;
+        read(&kv)
+    }
+
+    /// Imports a certificate: a new one under an ARN from 16 random bytes, or in place of the one that is named, which
+    /// keeps its tags.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException`, `ValidationException`, and [`ServiceError`].
+    pub fn import(
+        &self,
+        request: &ImportCertificate,
+        environment: &Environment,
+        random: [u8; 16],
+        now: OffsetDateTime,
+    ) -> Result<CertificateArn, ServiceError> {
+        let fresh = CertificateArn::from_random(&environment.region, &environment.account_id, random);
+        let arn = request.arn.clone().unwrap_or(fresh);
+        let key = key(&arn);
+        for _ in 0..TRIES {
+            let kv = self.find(&arn)?;
+            if kv.is_none() && request.arn.is_some() {
+                return Err(not_found(&arn).into());
+            }
+            let before = kv.as_ref().map(read).transpose()?;
+            let certificate = Certificate::import(request, arn.clone(), before.as_ref(), now)?;
+            let condition = match &kv {
+                Some(kv) => Compare::unchanged(key.clone(), kv.mod_revision),
+                None => Compare::absent(key.clone()),
+            };
+            let value = record::write(&key, &certificate)?;
+            let txn = Txn::new().when(condition).then(Op::put(key.clone(), value));
+            if self.store.txn(&txn)?.succeeded {
+                return Ok(arn);
+            }
+        }
+        Err(ServiceError::Contended)
+    }
+
+    /// Deletes a certificate that no endpoint uses.
+    ///
+    /// # Errors
+    /// `InvalidArnException`, `ResourceNotFoundException`, `ResourceInUseException`, and [`ServiceError`].
+    pub fn delete(&self, arn: &str) -> Result<(), ServiceError> {
+        let arn = parse_arn(arn)?;
+        let key = key(&arn);
+        for _ in 0..TRIES {
+            let snapshot = Registry::new(Arc::clone(&self.store)).snapshot()?;
+            let kv = self.find(&arn)?.ok_or_else(|| not_found(&arn))?;
+            let mut endpoints = snapshot.endpoints.iter();
+            if let Some(user) = endpoints.find(|stored| uses(&stored.endpoint, &arn)) {
+                return Err(in_use(&arn, &user.endpoint.id).into());
+            }
+            // An endpoint that is being made with it meanwhile notices by the mark.
+            let txn = Txn::new()
+                .when(Compare::unchanged(key.clone(), kv.mod_revision))
+                .when(Compare::unchanged(ANY_CHANGE, snapshot.changed))
+                .then(Op::delete(key.clone()))
+                .then(Op::put(ANY_CHANGE, ""));
+            if self.store.txn(&txn)?.succeeded {
+                return Ok(());
+            }
+        }
+        Err(ServiceError::Contended)
+    }
+
+    fn find(&self, arn: &CertificateArn) -> Result<Option<KeyValue>, ServiceError> {
+        let response = self
+            .store
+            .range(&RangeRequest::from(KeyRange::single(key(arn))))?;
+        let kv = response.kvs.into_iter().next();
+        // The key holds only the last part of an ARN.
+        match kv.as_ref().map(read).transpose()? {
+            Some(certificate) if certificate.arn != *arn => Ok(None),
+            _ => Ok(kv),
+        }
+    }
+}
+
+/// Whether an endpoint refers to a certificate.
+pub(crate) fn uses(endpoint: &Endpoint, arn: &CertificateArn) -> bool {
+    endpoint.server_certificate == *arn
+        || endpoint.authentication.iter().any(|method| {
+            matches!(method, AuthenticationMethod::Certificate { client_root } if client_root == arn)
+        })
+}
+
+fn key(arn: &CertificateArn) -> Key {
+    Key::from(format!("{PREFIX}{}", arn.id()).as_str())
+}
+
+fn read(kv: &KeyValue) -> Result<Certificate, ServiceError> {
+    record::read(&kv.key, &kv.value)
+}
+
+fn parse_arn(text: &str) -> Result<CertificateArn, AcmError> {
+    text.parse()
+        .map_err(|error: crate::id::MalformedId| AcmError::new(AcmErrorCode::InvalidArn, error.to_string()))
+}
+
+fn not_found(arn: &CertificateArn) -> AcmError {
+    let message = format!("There is no certificate {arn}; import it first");
+    AcmError::new(AcmErrorCode::ResourceNotFound, message)
+}
+
+fn in_use(arn: &CertificateArn, endpoint: &EndpointId) -> AcmError {
+    let message =
+        format!("The certificate {arn} is in use by {endpoint}; give that another one or delete it first");
+    AcmError::new(AcmErrorCode::ResourceInUse, message)
+}
+
+#[cfg(test)]
+mod tests;
