@@ -20,6 +20,7 @@ mod error;
 mod id;
 mod operations;
 mod parts;
+mod profile;
 mod record;
 mod registry;
 mod repeat;

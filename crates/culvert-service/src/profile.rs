@@ -1,0 +1,163 @@
+//! The profile that clients connect with, as it is exported.
+//!
+//! It keeps to the lines, and their order, of profiles exported from AWS, so that AWS's own client takes it too, and holds
+//! only words that every stock client understands.
+//!
+//! Source: AWS Client VPN Administrator Guide, "Export the client configuration file", and exported files.
+
+use std::fmt::Write as _;
+
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::certificate::Certificate;
+use crate::endpoint::{AuthenticationMethod, Endpoint, Transport};
+use crate::environment::Environment;
+use crate::id::EndpointId;
+
+impl Environment {
+    /// The DNS name an endpoint has unless all are reached by one host.
+    pub fn dns_name(&self, endpoint: &EndpointId) -> String {
+        format!("{endpoint}.prod.clientvpn.{}.amazonaws.com", self.region)
+    }
+}
+
+impl Endpoint {
+    /// The profile, in the format of OpenVPN's configuration files. A client certificate, where one is asked for, is
+    /// added by whoever has it.
+    pub fn client_configuration(&self, environment: &Environment, server: &Certificate) -> String {
+        let transport = match self.transport {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        };
+        let dns_name = environment.dns_name(&self.id);
+        let host = environment.host.as_deref().unwrap_or(&dns_name);
+        let mut text = format!(
+            "client\ndev tun\nproto {transport}\nremote {host} {}\n",
+            self.vpn_port
+        );
+        if environment.host.is_none() {
+            // Any label before the name leads to the endpoint.
+            text.push_str("remote-random-hostname\n");
+        }
+        text.push_str("resolv-retry infinite\nnobind\nremote-cert-tls server\ncipher AES-256-GCM\nverb 3\n");
+        // Text in memory takes every write.
+        let _ = write!(text, "<ca>\n{}\n</ca>\n", authority(server).trim());
+        let by_password =
+            |method: &AuthenticationMethod| matches!(method, AuthenticationMethod::Directory { .. });
+        if self.authentication.iter().any(by_password) {
+            text.push_str("auth-user-pass\n");
+        }
+        text.push_str("reneg-sec 0\n");
+        if let Some(name) = common_name(server) {
+            let _ = writeln!(text, "verify-x509-name {} name", quoted(&name));
+        }
+        text
+    }
+}
+
+/// What clients check the server's certificate by: what issued it, or itself if nothing did.
+fn authority(server: &Certificate) -> &str {
+    if server.chain.trim().is_empty() {
+        &server.certificate
+    } else {
+        &server.chain
+    }
+}
+
+/// The common name of a certificate, if it has one that fits into a line.
+fn common_name(certificate: &Certificate) -> Option<String> {
+    let der = rustls_pemfile::certs(&mut certificate.certificate.as_bytes())
+        .next()?
+        .ok()?;
+    let (_, parsed) = X509Certificate::from_der(&der).ok()?;
+    let name = parsed
+        .subject()
+        .iter_common_name()
+        .next()?
+        .as_str()
+        .ok()?
+        .to_owned();
+    (!name.is_empty() && !name.chars().any(char::is_control)).then_some(name)
+}
+
+/// An argument of an option: in quotes where the client would otherwise read it as several, or as a comment.
+fn quoted(argument: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@' | '*');
+    if argument.chars().all(plain) {
+        return argument.to_owned();
+    }
+    format!("\"{}\"", argument.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+
+    use super::*;
+    use crate::operations::samples::{certificate, endpoint, environment};
+
+    fn server(name: Option<&str>) -> Certificate {
+        let mut params = CertificateParams::new(vec!["server".to_owned()]).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        if let Some(name) = name {
+            params.distinguished_name.push(DnType::CommonName, name);
+        }
+        let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        Certificate {
+            certificate: made.pem(),
+            ..certificate()
+        }
+    }
+
+    #[test]
+    fn a_profile_has_the_lines_of_an_exported_one() {
+        let endpoint = endpoint();
+        let text = endpoint.client_configuration(&environment(), &server(Some("vpn.example.com")));
+        let wanted = "client\ndev tun\nproto udp\n\
+            remote cvpn-endpoint-01010101010101010.prod.clientvpn.us-east-1.amazonaws.com 443\n\
+            remote-random-hostname\nresolv-retry infinite\nnobind\nremote-cert-tls server\ncipher AES-256-GCM\nverb 3\n\
+            <ca>\nCHAIN\n</ca>\nreneg-sec 0\nverify-x509-name vpn.example.com name\n";
+        assert_eq!(text, wanted);
+    }
+
+    #[test]
+    fn host_transport_port_and_passwords_come_from_where_they_are_set() {
+        let mut environment = environment();
+        environment.host = Some("vpn.example.com".into());
+        let mut endpoint = endpoint();
+        (endpoint.transport, endpoint.vpn_port) = (Transport::Tcp, 1194);
+        endpoint.authentication.push(AuthenticationMethod::Directory {
+            directory_id: "d-0123456789".into(),
+        });
+        let mut alone = server(None);
+        alone.chain.clear();
+        let text = endpoint.client_configuration(&environment, &alone);
+        assert!(
+            text.contains("\nproto tcp\nremote vpn.example.com 1194\nresolv-retry"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\n</ca>\nauth-user-pass\nreneg-sec 0\n") && text.ends_with("reneg-sec 0\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains(alone.certificate.trim()),
+            "a certificate without a chain is its own authority"
+        );
+    }
+
+    #[test]
+    fn names_with_blanks_and_quotes_stay_one_argument() {
+        for (name, shown) in [
+            ("My VPN", r#""My VPN""#),
+            (r#"a "b" \c"#, r#""a \"b\" \\c""#),
+            ("a#b", r##""a#b""##),
+        ] {
+            let text = endpoint().client_configuration(&environment(), &server(Some(name)));
+            assert!(
+                text.ends_with(&format!("verify-x509-name {shown} name\n")),
+                "{text}"
+            );
+        }
+    }
+}
