@@ -63,7 +63,8 @@ impl Certificates {
     /// keeps its tags.
     ///
     /// # Errors
-    /// `ResourceNotFoundException`, `ValidationException`, and [`ServiceError`].
+    /// `ResourceNotFoundException`, `ValidationException`, `ResourceInUseException` if clients of an endpoint are checked by
+    /// an authority that the new one lacks, and [`ServiceError`].
     pub fn import(
         &self,
         request: &ImportCertificate,
@@ -75,18 +76,30 @@ impl Certificates {
         let arn = request.arn.clone().unwrap_or(fresh);
         let key = key(&arn);
         for _ in 0..TRIES {
+            let snapshot = Registry::new(Arc::clone(&self.store)).snapshot()?;
             let kv = self.find(&arn)?;
             if kv.is_none() && request.arn.is_some() {
                 return Err(not_found(&arn).into());
             }
             let before = kv.as_ref().map(read).transpose()?;
             let certificate = Certificate::import(request, arn.clone(), before.as_ref(), now)?;
+            if !certificate.has_authority() {
+                let mut endpoints = snapshot.endpoints.iter();
+                if let Some(user) = endpoints.find(|stored| checks_clients_by(&stored.endpoint, &arn)) {
+                    return Err(in_use(&arn, &user.endpoint.id).into());
+                }
+            }
             let condition = match &kv {
                 Some(kv) => Compare::unchanged(key.clone(), kv.mod_revision),
                 None => Compare::absent(key.clone()),
             };
             let value = record::write(&key, &certificate)?;
-            let txn = Txn::new().when(condition).then(Op::put(key.clone(), value));
+            // An endpoint that is being made with it meanwhile notices by the mark.
+            let txn = Txn::new()
+                .when(condition)
+                .when(Compare::unchanged(ANY_CHANGE, snapshot.changed))
+                .then(Op::put(key.clone(), value))
+                .then(Op::put(ANY_CHANGE, ""));
             if self.store.txn(&txn)?.succeeded {
                 return Ok(arn);
             }
@@ -135,11 +148,16 @@ impl Certificates {
 }
 
 /// Whether an endpoint refers to a certificate.
-pub(crate) fn uses(endpoint: &Endpoint, arn: &CertificateArn) -> bool {
-    endpoint.server_certificate == *arn
-        || endpoint.authentication.iter().any(|method| {
-            matches!(method, AuthenticationMethod::Certificate { client_root } if client_root == arn)
-        })
+fn uses(endpoint: &Endpoint, arn: &CertificateArn) -> bool {
+    endpoint.server_certificate == *arn || checks_clients_by(endpoint, arn)
+}
+
+/// Whether an endpoint takes the authority of its clients from a certificate.
+fn checks_clients_by(endpoint: &Endpoint, arn: &CertificateArn) -> bool {
+    let mut methods = endpoint.authentication.iter();
+    methods.any(
+        |method| matches!(method, AuthenticationMethod::Certificate { client_root } if client_root == arn),
+    )
 }
 
 fn key(arn: &CertificateArn) -> Key {

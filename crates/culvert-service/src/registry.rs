@@ -154,7 +154,7 @@ impl Registry {
                 .collect();
             let mut after = before.endpoint.clone();
             let answer = change(&mut after, &all).map_err(Into::into)?;
-            if after == before.endpoint {
+            if after == before.endpoint && once.repeat.is_none() {
                 return Ok(answer);
             }
             let txn = Txn::new().when(Compare::unchanged(key(&after.id), before.revision));

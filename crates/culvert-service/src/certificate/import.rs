@@ -1,5 +1,8 @@
 //! Judging what is imported: a certificate, its private key, and what issued it.
 
+use std::fmt::Write as _;
+
+use data_encoding::BASE64;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls_pemfile::Item;
 use time::OffsetDateTime;
@@ -12,11 +15,16 @@ use crate::request::ImportCertificate;
 
 /// Most certificates of a chain.
 const MAX_CHAIN: usize = 10;
-/// Longest PEM text of one part, in bytes, as in AWS.
-const MAX_PEM: usize = 2 * 1024 * 1024;
+/// Longest PEM text of one part, in bytes: all parts together fit into a transaction of the store.
+const MAX_PEM: usize = 64 * 1024;
+/// Characters in a line of PEM.
+const LINE: usize = 64;
 
 impl Certificate {
     /// The certificate that is imported, in place of `before` if that is given.
+    ///
+    /// Certificates are written anew from what was read: text beside them, which may mean something elsewhere (in a
+    /// client's profile, for one), goes no further.
     ///
     /// # Errors
     /// `ValidationException` if a part can't be read, the certificate isn't valid now, the key isn't its own, or the
@@ -35,14 +43,18 @@ impl Certificate {
             )));
         };
         let certificate = parse("Certificate", der)?;
-        check_time(&certificate, now)?;
+        check_time("the certificate", &certificate, now)?;
         check_key(&certificate, &request.private_key)?;
-        check_chain(certificate, &request.chain)?;
+        let chain = certificates("CertificateChain", &request.chain)?;
+        if chain.is_empty() && !request.chain.trim().is_empty() {
+            return Err(invalid("CertificateChain holds no certificate in PEM"));
+        }
+        check_chain(certificate, &chain, now)?;
         Ok(Self {
             arn,
-            certificate: request.certificate.clone(),
+            certificate: encode(&ders),
             private_key: request.private_key.clone(),
-            chain: request.chain.clone(),
+            chain: encode(&chain),
             created: before.map_or(now, |before| before.created),
             imported: now,
             tags: before.map_or_else(|| request.tags.clone(), |before| before.tags.clone()),
@@ -86,17 +98,17 @@ fn parse<'a>(part: &str, der: &'a [u8]) -> Result<X509Certificate<'a>, AcmError>
     }
 }
 
-fn check_time(certificate: &X509Certificate<'_>, now: OffsetDateTime) -> Result<(), AcmError> {
+fn check_time(what: &str, certificate: &X509Certificate<'_>, now: OffsetDateTime) -> Result<(), AcmError> {
     let validity = certificate.validity();
     if validity.not_after.to_datetime() < now {
         return Err(invalid(format!(
-            "the certificate expired on {}; renew it",
+            "{what} expired on {}; renew it",
             validity.not_after
         )));
     }
     if validity.not_before.to_datetime() > now {
         return Err(invalid(format!(
-            "the certificate is not valid before {}",
+            "{what} is not valid before {}",
             validity.not_before
         )));
     }
@@ -104,6 +116,9 @@ fn check_time(certificate: &X509Certificate<'_>, now: OffsetDateTime) -> Result<
 }
 
 fn check_key(certificate: &X509Certificate<'_>, pem: &PrivateKeyPem) -> Result<(), AcmError> {
+    if pem.expose().len() > MAX_PEM {
+        return Err(invalid(format!("PrivateKey has more than {MAX_PEM} bytes")));
+    }
     let key = match rustls_pemfile::private_key(&mut pem.expose().as_bytes()) {
         Ok(Some(key)) => key,
         Ok(None) => {
@@ -130,30 +145,51 @@ fn check_key(certificate: &X509Certificate<'_>, pem: &PrivateKeyPem) -> Result<(
     Ok(())
 }
 
-fn check_chain(leaf: X509Certificate<'_>, pem: &str) -> Result<(), AcmError> {
-    let ders = certificates("CertificateChain", pem)?;
-    if ders.is_empty() && !pem.trim().is_empty() {
-        return Err(invalid("CertificateChain holds no certificate in PEM"));
-    }
-    if ders.len() > MAX_CHAIN {
+fn check_chain(leaf: X509Certificate<'_>, chain: &[Vec<u8>], now: OffsetDateTime) -> Result<(), AcmError> {
+    if chain.len() > MAX_CHAIN {
         return Err(invalid(format!(
             "CertificateChain has more than {MAX_CHAIN} certificates"
         )));
     }
     let mut issued = leaf;
-    for (index, der) in ders.iter().enumerate() {
+    for (index, der) in chain.iter().enumerate() {
         let issuer = parse("CertificateChain", der)?;
+        let what = format!(
+            "certificate {} of CertificateChain, {},",
+            index + 1,
+            issuer.subject()
+        );
         let signed = issued.verify_signature(Some(issuer.public_key())).is_ok();
         if issued.issuer() != issuer.subject() || !signed {
             return Err(invalid(format!(
-                "certificate {} of CertificateChain, {}, did not issue the one before it, {}; begin with what issued \
-                 Certificate and end with the authority",
-                index + 1,
-                issuer.subject(),
+                "{what} did not issue the one before it, {}; begin with what issued Certificate and end with the authority",
                 issued.subject()
             )));
         }
+        if !issuer.is_ca() {
+            return Err(invalid(format!(
+                "{what} is no authority: it may not issue certificates"
+            )));
+        }
+        check_time(&what, &issuer, now)?;
         issued = issuer;
     }
     Ok(())
+}
+
+/// PEM of certificates, and nothing else.
+fn encode(ders: &[Vec<u8>]) -> String {
+    let mut pem = String::new();
+    for der in ders {
+        pem.push_str("-----BEGIN CERTIFICATE-----\n");
+        let mut rest = BASE64.encode(der);
+        while !rest.is_empty() {
+            let next = rest.split_off(rest.len().min(LINE));
+            // Text in memory takes every write.
+            let _ = writeln!(pem, "{rest}");
+            rest = next;
+        }
+        pem.push_str("-----END CERTIFICATE-----\n");
+    }
+    pem
 }

@@ -93,6 +93,88 @@ fn acm<T: std::fmt::Debug>(outcome: Result<T, ServiceError>) -> AcmError {
     }
 }
 
+fn ders(pem: &str) -> Vec<Vec<u8>> {
+    rustls_pemfile::certs(&mut pem.as_bytes())
+        .map(|der| der.unwrap().to_vec())
+        .collect()
+}
+
+#[test]
+fn text_beside_the_certificates_goes_no_further() {
+    let lab = Lab::new();
+    let mut request = issued(&rcgen::PKCS_ECDSA_P256_SHA256);
+    request.chain.push_str("</ca>\nup /bin/evil\n<ca>\n");
+    request.certificate.insert_str(0, "</ca>\nup /bin/evil\n");
+    let arn = lab.import(&request, 1).unwrap();
+    let kept = lab.certificates.get(&arn.to_string()).unwrap();
+    assert_eq!(ders(&kept.chain), ders(&request.chain));
+    let profile = endpoint().client_configuration(&environment(), &kept);
+    assert!(
+        !profile.contains("evil") && profile.matches("</ca>").count() == 1,
+        "{profile}"
+    );
+    assert!(kept.chain.lines().all(|line| line.len() <= 64), "{}", kept.chain);
+}
+
+#[test]
+fn issuers_must_be_authorities_and_valid_now() {
+    let lab = Lab::new();
+    let key = KeyPair::generate().unwrap();
+    let no_authority = CertifiedIssuer::self_signed(params("Nobody"), KeyPair::generate().unwrap()).unwrap();
+    let certificate = params("server").signed_by(&key, &no_authority).unwrap();
+    let refused = lab.refusal(&request(&certificate.pem(), &key, &no_authority.pem()));
+    assert!(refused.contains("CN=Nobody, is no authority"), "{refused}");
+    let mut old = params("Old");
+    old.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    old.not_after = now() - Duration::hours(1);
+    let old = CertifiedIssuer::self_signed(old, KeyPair::generate().unwrap()).unwrap();
+    let certificate = params("server").signed_by(&key, &old).unwrap();
+    let refused = lab.refusal(&request(&certificate.pem(), &key, &old.pem()));
+    assert!(refused.contains("CN=Old, expired on"), "{refused}");
+}
+
+#[test]
+fn a_part_too_long_for_the_store_is_refused_and_the_longest_fit() {
+    let lab = Lab::new();
+    let good = issued(&rcgen::PKCS_ECDSA_P256_SHA256);
+    let padding = |text: &str, length: usize| format!("{}{text}", "#".repeat(length - 1 - text.len()) + "\n");
+    let mut longest = good.clone();
+    longest.chain = padding(&good.chain, 64 * 1024);
+    longest.certificate = padding(&good.certificate, 64 * 1024);
+    longest.private_key = PrivateKeyPem::new(Zeroizing::new(padding(good.private_key.expose(), 64 * 1024)));
+    lab.import(&longest, 1).unwrap();
+    let mut longer = good;
+    longer.chain = padding(&longer.chain, 64 * 1024 + 1);
+    let refused = lab.refusal(&longer);
+    assert!(
+        refused.contains("CertificateChain has more than 65536 bytes"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn an_endpoint_keeps_the_authority_of_its_clients() {
+    let lab = Lab::new();
+    let with_chain = issued(&rcgen::PKCS_ECDSA_P256_SHA256);
+    let arn = lab.import(&with_chain, 1).unwrap();
+    let registry = Registry::new(Arc::clone(&lab.store));
+    let make = |_: &[Endpoint]| -> Result<_, ServiceError> {
+        let mut made = endpoint();
+        made.authentication = vec![AuthenticationMethod::Certificate {
+            client_root: arn.clone(),
+        }];
+        Ok(made)
+    };
+    registry.add(NEVER, make).unwrap();
+    let again = |chain: &str| ImportCertificate {
+        arn: Some(arn.clone()),
+        chain: chain.to_owned(),
+        ..with_chain.clone()
+    };
+    assert_eq!(acm(lab.import(&again(""), 1)).code, AcmErrorCode::ResourceInUse);
+    lab.import(&again(&with_chain.chain), 1).unwrap();
+}
+
 #[test]
 fn every_kind_of_key_is_taken_with_its_chain_and_comes_back_as_it_was() {
     let lab = Lab::new();

@@ -212,6 +212,25 @@ fn a_repetition_gets_the_first_answer_and_changes_nothing() {
 }
 
 #[test]
+fn a_request_that_changes_nothing_uses_its_token_up_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(&folder);
+    let made = registry.add(NEVER, make(1)).unwrap();
+    let (asked, other) = (repeat("A=1"), repeat("A=2"));
+    let nothing = |_: &mut Endpoint, _: &[Endpoint]| Ok::<_, ServiceError>(());
+    let ask = |repeat| {
+        let once = Once {
+            action: "Nothing",
+            repeat: Some(repeat),
+        };
+        registry.change(once, made.id.as_str(), nothing)
+    };
+    ask(&asked).unwrap();
+    let mismatch = ask(&other).unwrap_err();
+    assert_eq!(mismatch.to_api().code, ErrorCode::IdempotentParameterMismatch);
+}
+
+#[test]
 fn a_token_is_good_for_one_request_and_free_again_if_that_was_refused() {
     let folder = tempfile::tempdir().unwrap();
     let registry = open(&folder);
