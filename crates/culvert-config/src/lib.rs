@@ -23,7 +23,7 @@ pub use endpoint::{
     DEFAULT_VPN_PORT, DataCipher, Digest, EndpointConfig, EndpointSpec, ExternalCommand, Keepalive,
     KeyDirection, MAX_BANNER, MAX_DNS_SERVERS, MAX_DOMAINS, Mssfix, NatRule, PasswordCheck, Pem, Route,
     StaticClient, StaticKeyWrap, TargetNetwork, TlsAuth, TlsCryptV2, TlsVersion, TransportProtocols,
-    VerifyX509Name,
+    VerifyX509Name, overlap,
 };
 pub use environment::{
     Account, Api, ApiCertificate, Directory, EgressRule, Environment, IpProtocol, PortRange, Resets,

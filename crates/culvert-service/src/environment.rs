@@ -1,7 +1,9 @@
 //! What an account would provide: the networks, security groups and directories that endpoints refer to, and the
 //! quotas. It comes from the operator's configuration and is not kept in the store.
 
-use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
+use ipnetwork::{Ipv4Network, Ipv6Network};
+
+pub use culvert_config::{EgressRule, IpProtocol, PortRange, SecurityGroup, Vpc};
 
 /// The surroundings of endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,17 +54,6 @@ impl Environment {
     }
 }
 
-/// A network of the operator's, of which subnets are parts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Vpc {
-    /// `vpc-` and 8 or 17 hex digits.
-    pub id: String,
-    /// Its address blocks; the first is the primary one.
-    pub cidr_blocks: Vec<Ipv4Network>,
-    /// Its IPv6 blocks.
-    pub ipv6_cidr_blocks: Vec<Ipv6Network>,
-}
-
 /// A network behind this machine that endpoints may be associated with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subnet {
@@ -84,52 +75,6 @@ pub struct Subnet {
     pub nat: bool,
     /// Owner, where that is another account.
     pub owner_id: Option<String>,
-}
-
-/// A security group: what those it applies to may send.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecurityGroup {
-    /// `sg-` and 8 or 17 hex digits.
-    pub id: String,
-    /// The VPC it belongs to.
-    pub vpc_id: String,
-    /// Name, unique in its VPC.
-    pub name: String,
-    /// Text for people.
-    pub description: String,
-    /// What may be sent; nothing else may.
-    pub egress: Vec<EgressRule>,
-}
-
-/// Traffic that may be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EgressRule {
-    /// Which protocol.
-    pub protocol: IpProtocol,
-    /// Where to.
-    pub destination: IpNetwork,
-}
-
-/// A protocol over IP, and which of its packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IpProtocol {
-    /// Everything.
-    All,
-    /// TCP to these ports.
-    Tcp(PortRange),
-    /// UDP to these ports.
-    Udp(PortRange),
-    /// ICMP and ICMPv6.
-    Icmp,
-}
-
-/// Destination ports from first to last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PortRange {
-    /// The first.
-    pub first: u16,
-    /// The last; not below the first.
-    pub last: u16,
 }
 
 /// A directory: who judges user names and passwords. How it does is the daemon's business.

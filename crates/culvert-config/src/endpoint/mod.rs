@@ -34,7 +34,8 @@ pub use control_channel::{ControlChannel, KeyDirection, StaticKeyWrap, TlsAuth, 
 pub use crypto::{DataCipher, Digest, TlsVersion};
 pub use network::{Keepalive, Mssfix, NatRule, Route, StaticClient, TargetNetwork, TransportProtocols};
 pub use pem::Pem;
-pub(crate) use validate::{check_device_name, default_device, overlap};
+pub use validate::overlap;
+pub(crate) use validate::{check_device_name, default_device};
 
 /// The port AWS Client VPN endpoints use unless told otherwise.
 pub const DEFAULT_VPN_PORT: NonZeroU16 = NonZeroU16::new(443).expect("443 is not zero");

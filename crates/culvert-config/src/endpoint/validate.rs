@@ -538,7 +538,7 @@ fn overlapping_block(network: IpNetwork, spec: &EndpointSpec) -> Option<IpNetwor
 }
 
 /// True when two networks share an address.
-pub(crate) fn overlap(a: IpNetwork, b: IpNetwork) -> bool {
+pub fn overlap(a: IpNetwork, b: IpNetwork) -> bool {
     a.is_ipv4() == b.is_ipv4() && (a.contains(b.network()) || b.contains(a.network()))
 }
 

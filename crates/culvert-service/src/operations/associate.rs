@@ -1,10 +1,11 @@
 //! Associating an endpoint with target networks.
 
+use culvert_config::overlap;
 use culvert_query::{ApiError, ErrorCode};
 use ipnetwork::IpNetwork;
 use time::OffsetDateTime;
 
-use super::{invalid, overlap};
+use super::invalid;
 use crate::endpoint::Endpoint;
 use crate::environment::{Environment, Subnet, Vpc};
 use crate::id::AssociationId;

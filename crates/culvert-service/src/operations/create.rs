@@ -1,11 +1,12 @@
 //! Making an endpoint.
 
+use culvert_config::overlap;
 use culvert_query::{ApiError, ErrorCode};
 use ipnetwork::{IpNetwork, Ipv4Network};
 use time::OffsetDateTime;
 
 use super::settings::{self, Surroundings};
-use super::{check_description, invalid, missing, overlap, security_groups, tags};
+use super::{check_description, invalid, missing, security_groups, tags};
 use crate::endpoint::{AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState};
 use crate::id::EndpointId;
 use crate::request::{AuthenticationRequest, CreateEndpoint};

@@ -35,11 +35,6 @@ fn missing(message: impl Into<String>) -> ApiError {
     ApiError::new(ErrorCode::MissingParameter, message)
 }
 
-/// True when two networks share an address.
-fn overlap(one: IpNetwork, other: IpNetwork) -> bool {
-    one.is_ipv4() == other.is_ipv4() && (one.contains(other.network()) || other.contains(one.network()))
-}
-
 fn check_description(description: Option<&str>) -> Result<(), ApiError> {
     match description {
         Some(text) if text.chars().count() > MAX_DESCRIPTION => {

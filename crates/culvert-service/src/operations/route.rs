@@ -1,10 +1,11 @@
 //! Routes that somebody adds.
 
+use culvert_config::overlap;
 use culvert_query::{ApiError, ErrorCode};
 use ipnetwork::IpNetwork;
 use time::OffsetDateTime;
 
-use super::{check_description, check_destination, invalid, missing, overlap};
+use super::{check_description, check_destination, invalid, missing};
 use crate::endpoint::Endpoint;
 use crate::environment::Quotas;
 use crate::parts::{Origin, Route, RouteState, RouteTarget};

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use culvert_config::MAX_BANNER;
 use culvert_query::{ApiError, ErrorCode};
 
 use super::{invalid, missing};
@@ -13,8 +14,6 @@ use crate::request::{BannerChange, ConnectChange, LogChange};
 
 /// Most resolvers.
 const MAX_DNS_SERVERS: usize = 2;
-/// Longest banner, in characters.
-const MAX_BANNER: usize = 1400;
 /// Ports there may be.
 const VPN_PORTS: [u16; 2] = [443, 1194];
 /// Sessions there may be, in hours.
