@@ -48,4 +48,4 @@ pub use request::{
     AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, CreateRoute, ImportCertificate,
     LogChange, ModifyEndpoint, Repeat, RuleRequest,
 };
-pub use tunnels::{BoxFuture, Connection, ConnectionState, Termination, Tunnels, TunnelsError};
+pub use tunnels::{Connection, ConnectionState, Termination, Tunnels, TunnelsError};

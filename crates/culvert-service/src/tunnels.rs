@@ -1,8 +1,6 @@
 //! The tunnels that run, as far as management sees them. The daemon has them; this is what it must tell.
 
-use std::future::Future;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::pin::Pin;
 
 use time::OffsetDateTime;
 
@@ -72,22 +70,22 @@ pub struct Termination {
 #[error("the endpoint does not answer: {0}")]
 pub struct TunnelsError(pub String);
 
-/// A future without a type of its own.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// The running endpoints.
+/// The running endpoints. Calls return at once.
 pub trait Tunnels: Send + Sync {
     /// The connections of an endpoint, those that live and those that ended within the last hour, in the order they
     /// were established. An endpoint that doesn't run has none that live.
-    fn connections<'a>(
-        &'a self,
-        endpoint: &'a EndpointId,
-    ) -> BoxFuture<'a, Result<Vec<Connection>, TunnelsError>>;
+    ///
+    /// # Errors
+    /// [`TunnelsError`] if the running endpoints can't be asked.
+    fn connections(&self, endpoint: &EndpointId) -> Result<Vec<Connection>, TunnelsError>;
 
     /// Ends connections; ids that aren't known are left out of the answer.
-    fn terminate<'a>(
-        &'a self,
-        endpoint: &'a EndpointId,
-        connections: &'a [ConnectionId],
-    ) -> BoxFuture<'a, Result<Vec<Termination>, TunnelsError>>;
+    ///
+    /// # Errors
+    /// [`TunnelsError`] if the running endpoints can't be asked.
+    fn terminate(
+        &self,
+        endpoint: &EndpointId,
+        connections: &[ConnectionId],
+    ) -> Result<Vec<Termination>, TunnelsError>;
 }

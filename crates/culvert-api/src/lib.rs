@@ -1,0 +1,3 @@
+//! The API endpoints are managed through, as the official tools speak it, over HTTP.
+
+#![forbid(unsafe_code)]
