@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::inbox::Input;
+use super::ledger::{self, Book};
 use super::login::Logins;
 use super::report;
 use super::shared::{Shared, count};
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Settings(Box<EndpointSettings>, oneshot::Sender<Result<(), SettingsError>>),
     /// Ask other login backends from now on.
     Logins(Arc<Logins>),
+    /// Tell all clients to connect anew.
+    Restart,
     /// End the sessions of revoked certificates.
     Revoke(RevocationList),
     /// Tell all clients to reconnect elsewhere or later, and end.
@@ -64,6 +67,8 @@ pub(crate) struct Control {
     pub(crate) inputs: mpsc::Receiver<Input>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) logins: Arc<Logins>,
+    /// Where comings and goings are noted, if anybody manages the endpoint at run time.
+    pub(crate) book: Option<Arc<Book>>,
     /// The sockets of one worker, one per listening address: any of them can send to any client.
     pub(crate) sockets: Vec<Arc<AsyncUdpSocket>>,
     /// Beats with every turn of the loop, for the watchdog.
@@ -241,6 +246,13 @@ impl Loop {
 
     fn event(&mut self, event: Event) {
         let name = &self.control.shared.name;
+        if let Some(book) = &self.control.book {
+            match &event {
+                Event::Connected(status) => book.connected(status.client),
+                Event::Disconnected { status, .. } => book.disconnected(status, ledger::now()),
+                _ => {}
+            }
+        }
         match event {
             Event::AuthRequested(request) => {
                 // No queue of its own: the server bounds the logins being judged, the backends bound those at work and
@@ -279,6 +291,12 @@ impl Loop {
             }
             Command::Settings(settings, answer) => drop(answer.send(server.replace_settings(now, *settings))),
             Command::Logins(logins) => self.control.logins = logins,
+            Command::Restart => {
+                let clients: Vec<ClientId> = server.clients_after(None).map(|status| status.client).collect();
+                for client in clients {
+                    server.disconnect(now, client, DisconnectReason::Restarted(None));
+                }
+            }
             Command::Revoke(list) => server.apply_crl(now, &list),
             Command::Shutdown => {
                 server.shutdown(now);
