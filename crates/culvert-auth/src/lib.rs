@@ -7,7 +7,6 @@
 
 mod backend;
 mod command;
-mod gate;
 mod local;
 mod name;
 

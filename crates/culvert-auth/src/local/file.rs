@@ -4,13 +4,13 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use culvert_process::Gate;
 use tokio::task::spawn_blocking;
 
 use super::password;
 use super::record::{UserFile, UsersError};
 use super::store::{Stamp, read_with_stamp, stamp};
 use crate::backend::{Credentials, Verdict};
-use crate::gate::Gate;
 
 /// Settings of the local backend.
 #[derive(Clone, Debug)]
