@@ -30,8 +30,8 @@ pub struct Malformed(String);
 struct Wire {
     allow: bool,
     // The first version has another name for it; either is taken in any version.
-    #[serde(alias = "error-msg-on-failed-posture-compliance")]
-    error_msg_on_denied_connection: String,
+    error_msg_on_denied_connection: Option<String>,
+    error_msg_on_failed_posture_compliance: Option<String>,
     posture_compliance_statuses: Vec<String>,
     schema_version: String,
 }
@@ -46,10 +46,11 @@ impl Answer {
         if SchemaVersion::from_name(&wire.schema_version).is_none() {
             return Err(Malformed("schema-version is neither v1, v2 nor v3".to_owned()));
         }
-        let message = clean(
-            "error-msg-on-denied-connection",
-            &wire.error_msg_on_denied_connection,
-        )?;
+        let message = wire
+            .error_msg_on_denied_connection
+            .or(wire.error_msg_on_failed_posture_compliance)
+            .ok_or_else(|| Malformed("error-msg-on-denied-connection is missing".to_owned()))?;
+        let message = clean("error-msg-on-denied-connection", &message)?;
         if wire.posture_compliance_statuses.len() > MAX_STATUSES {
             return Err(Malformed(format!(
                 "posture-compliance-statuses has more than {MAX_STATUSES} entries"
@@ -118,6 +119,10 @@ mod tests {
             (String::new(), "EOF"),
             ("null".to_owned(), "invalid type"),
             (r#"{"allow": true}"#.to_owned(), "missing field"),
+            (
+                texts("", "[]", "v3").replace("denied", "another"),
+                "error-msg-on-denied-connection is missing",
+            ),
             (
                 texts("", "[]", "v3").replace("true", "\"true\""),
                 "expected a boolean",

@@ -95,7 +95,7 @@ pub struct Handler {
 #[derive(Debug)]
 enum Backend {
     Program(Program),
-    Web(Web),
+    Web(Box<Web>),
 }
 
 impl Handler {
@@ -107,12 +107,11 @@ impl Handler {
         let backend = match &options.target {
             Target::Program { path, arguments } => Backend::Program(Program::new(path, arguments.clone())?),
             Target::Web { url, authority } => {
-                Backend::Web(Web::new(parse(url)?, authority.as_deref()).map_err(|source| {
-                    HandlerError::Authority {
-                        url: url.clone(),
-                        source,
-                    }
-                })?)
+                let web = Web::new(parse(url)?, authority.as_deref());
+                Backend::Web(Box::new(web.map_err(|source| HandlerError::Authority {
+                    url: url.clone(),
+                    source,
+                })?))
             }
         };
         Ok(Self {

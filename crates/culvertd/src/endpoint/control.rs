@@ -16,6 +16,7 @@ use culvert_wire::{LinkAddr, Now};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::connection_ids::ConnectionIds;
 use super::inbox::Input;
 use super::ledger::{self, Book};
 use super::login::Logins;
@@ -67,6 +68,7 @@ pub(crate) struct Control {
     pub(crate) inputs: mpsc::Receiver<Input>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) logins: Arc<Logins>,
+    pub(crate) connection_ids: ConnectionIds,
     /// Where comings and goings are noted, if anybody manages the endpoint at run time.
     pub(crate) book: Option<Arc<Book>>,
     /// The sockets of one worker, one per listening address: any of them can send to any client.
@@ -248,7 +250,9 @@ impl Loop {
         let name = &self.control.shared.name;
         if let Some(book) = &self.control.book {
             match &event {
-                Event::Connected(status) => book.connected(status.client),
+                Event::Connected(status) => {
+                    book.connected(status.client, self.control.connection_ids.of(status.client));
+                }
                 Event::Disconnected { status, .. } => book.disconnected(status, ledger::now()),
                 _ => {}
             }
@@ -258,9 +262,10 @@ impl Loop {
                 // No queue of its own: the server bounds the logins being judged, the backends bound those at work and
                 // those waiting, and answer the rest at once.
                 let (logins, decide) = (Arc::clone(&self.control.logins), self.decide.clone());
+                let connection = self.control.connection_ids.of(request.ticket.client());
                 tokio::spawn(async move {
                     let ticket = request.ticket;
-                    let decision = logins.decide(*request).await;
+                    let decision = logins.decide(*request, &connection).await;
                     // Fails only when the endpoint ended meanwhile.
                     drop(decide.send((ticket, decision)).await);
                 });

@@ -5,7 +5,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use culvert_core::{ClientId, ClientStatus};
-use culvert_crypto::{Entropy, SystemEntropy};
 use culvert_service::{
     Connection, ConnectionId, ConnectionState, EndpointId, Termination, Tunnels, TunnelsError,
 };
@@ -161,12 +160,10 @@ impl Book {
         self.pages().commands.as_ref()?.upgrade()
     }
 
-    /// Notes a client that was let in.
-    pub(crate) fn connected(&self, client: ClientId) {
-        let mut random = [0; 9];
-        SystemEntropy::new().fill(&mut random);
+    /// Notes a client that was let in; its connection has this id.
+    pub(crate) fn connected(&self, client: ClientId, id: ConnectionId) {
         let live = Live {
-            id: ConnectionId::from_random(random),
+            id,
             state: ConnectionState::Active,
         };
         self.pages().live.insert(client, live);
@@ -254,7 +251,7 @@ impl Book {
             client_ipv6: status.v6,
             state: live.state,
             ended: None,
-            posture: Vec::new(),
+            posture: status.posture.clone(),
         }
     }
 }
@@ -300,6 +297,10 @@ mod tests {
         }
     }
 
+    fn id(number: u8) -> ConnectionId {
+        ConnectionId::from_random([number; 9])
+    }
+
     /// A client that logged in as `user-<client>` so many minutes before now and sent some packets.
     fn status(client: u64, minutes_ago: i64) -> ClientStatus {
         let connected = NOW - Duration::minutes(minutes_ago);
@@ -312,6 +313,7 @@ mod tests {
             }),
             username: Some(format!("user-{client}")),
             groups: Vec::new(),
+            posture: vec!["compliant".to_owned()],
             certificate: None,
             peer_info: PeerInfo::default(),
             v4: "10.8.0.2".parse().unwrap(),
@@ -333,8 +335,8 @@ mod tests {
     #[test]
     fn a_connection_is_told_of_while_it_lives_and_for_an_hour_after() {
         let (book, alice, bob) = (book(), status(1, 30), status(2, 90));
-        book.connected(alice.client);
-        book.connected(bob.client);
+        book.connected(alice.client, id(1));
+        book.connected(bob.client, id(2));
         let told = book.connections(&[alice.clone(), bob.clone()], NOW);
         assert_eq!(
             told[0].username.as_deref(),
@@ -343,6 +345,7 @@ mod tests {
         );
         let of_alice = &told[1];
         assert_eq!(of_alice.common_name.as_deref(), Some("user-1"));
+        assert_eq!(of_alice.posture, ["compliant"]);
         assert_eq!((of_alice.ingress_bytes, of_alice.ingress_packets), (100, 2));
         assert_eq!((of_alice.egress_bytes, of_alice.egress_packets), (300, 4));
         assert_eq!((of_alice.state, of_alice.ended), (ConnectionState::Active, None));
@@ -360,21 +363,10 @@ mod tests {
     }
 
     #[test]
-    fn each_connection_of_a_client_has_an_id_of_its_own() {
-        let (book, first, second) = (book(), status(1, 30), status(2, 20));
-        for status in [&first, &second] {
-            book.connected(status.client);
-            book.disconnected(status, NOW);
-        }
-        let told = book.connections(&[], NOW);
-        assert_ne!(told[0].id, told[1].id);
-    }
-
-    #[test]
     fn what_becomes_of_a_connection_is_told() {
         let (book, alice, bob) = (book(), status(1, 30), status(2, 20));
-        book.connected(alice.client);
-        book.connected(bob.client);
+        book.connected(alice.client, id(1));
+        book.connected(bob.client, id(2));
         let ids: Vec<ConnectionId> = book
             .connections(&[alice.clone(), bob.clone()], NOW)
             .into_iter()
@@ -400,7 +392,7 @@ mod tests {
         let book = book();
         for client in 0..=MOST_ENDED {
             let status = status(u64::try_from(client).unwrap() % 1000, 1);
-            book.connected(status.client);
+            book.connected(status.client, id(3));
             book.disconnected(&status, NOW);
         }
         assert_eq!(book.connections(&[], NOW).len(), MOST_ENDED);
@@ -413,7 +405,7 @@ mod tests {
         assert!(ledger.open("office", &commands).is_none());
         let endpoint = EndpointId::from_random([1; 9]);
         let book = ledger.open(endpoint.as_str(), &commands).unwrap();
-        book.connected(ClientId(1));
+        book.connected(ClientId(1), id(1));
         drop((commands, control));
         let asked = Arc::clone(&ledger);
         let told = tokio::task::spawn_blocking(move || asked.connections(&endpoint))

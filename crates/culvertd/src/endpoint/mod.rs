@@ -1,5 +1,7 @@
 //! One running endpoint: its TUN device, sockets, worker threads and control thread.
 
+mod connect_handler;
+mod connection_ids;
 mod control;
 mod granted;
 mod inbox;

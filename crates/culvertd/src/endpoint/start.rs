@@ -23,6 +23,7 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use tokio::sync::{mpsc, watch};
 
+use super::connection_ids::ConnectionIds;
 use super::control::{self, Control};
 use super::inbox;
 use super::keeper::DeviceKeeper;
@@ -141,6 +142,7 @@ impl Endpoint {
             inputs,
             commands: command_receiver,
             logins,
+            connection_ids: ConnectionIds::new(),
             book: book.clone(),
             // A reply may leave from any socket of the port; those of the first worker do.
             sockets: registered.first().cloned().unwrap_or_default(),
