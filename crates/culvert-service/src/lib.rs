@@ -14,12 +14,14 @@
 
 mod certificate;
 mod certificates;
+mod crl;
 mod endpoint;
 mod environment;
 mod error;
 mod id;
 mod operations;
 mod parts;
+mod pem;
 mod profile;
 mod record;
 mod registry;
@@ -29,6 +31,7 @@ mod tunnels;
 
 pub use certificate::{Certificate, PrivateKeyPem};
 pub use certificates::Certificates;
+pub use crl::{Crl, Crls};
 pub use endpoint::{
     AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
 };
