@@ -27,6 +27,7 @@ mod record;
 mod registry;
 mod repeat;
 mod request;
+mod terminate;
 mod tunnels;
 
 pub use certificate::{Certificate, PrivateKeyPem};
@@ -51,4 +52,5 @@ pub use request::{
     AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, CreateRoute, ImportCertificate,
     LogChange, ModifyEndpoint, Repeat, RuleRequest,
 };
+pub use terminate::{TerminateWhat, terminate};
 pub use tunnels::{Connection, ConnectionState, Termination, Tunnels, TunnelsError};
