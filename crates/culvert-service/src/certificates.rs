@@ -17,10 +17,9 @@ use crate::id::{CertificateArn, EndpointId};
 use crate::record;
 use crate::registry::{ANY_CHANGE, Registry};
 use crate::request::ImportCertificate;
+use crate::retry::tries;
 
 pub(crate) const PREFIX: &str = "/certificate/";
-/// How often a change is tried. Each time it fails, another one succeeded.
-const TRIES: usize = 50;
 
 /// The certificates in the store. Calls block.
 #[derive(Clone)]
@@ -75,7 +74,7 @@ impl Certificates {
         let fresh = CertificateArn::from_random(&environment.region, &environment.account_id, random);
         let arn = request.arn.clone().unwrap_or(fresh);
         let key = key(&arn);
-        for _ in 0..TRIES {
+        for () in tries() {
             let listing = Registry::new(Arc::clone(&self.store)).listing()?;
             let found = self.find(&arn)?;
             if found.is_none() && request.arn.is_some() {
@@ -114,7 +113,7 @@ impl Certificates {
     pub fn delete(&self, arn: &str) -> Result<(), ServiceError> {
         let arn = parse_arn(arn)?;
         let key = key(&arn);
-        for _ in 0..TRIES {
+        for () in tries() {
             let listing = Registry::new(Arc::clone(&self.store)).listing()?;
             let (_, revision) = self.find(&arn)?.ok_or_else(|| not_found(&arn))?;
             let mut endpoints = listing.endpoints.iter();
