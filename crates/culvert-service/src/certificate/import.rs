@@ -4,6 +4,7 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls_pemfile::Item;
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
+use zeroize::Zeroizing;
 
 use super::{Certificate, PrivateKeyPem};
 use crate::error::{AcmError, AcmErrorCode};
@@ -125,7 +126,7 @@ fn check_key(certificate: &X509Certificate<'_>, pem: &PrivateKeyPem) -> Result<(
         return Err(invalid(format!("PrivateKey has more than {MAX_PEM} bytes")));
     }
     let key = match rustls_pemfile::private_key(&mut pem.expose().as_bytes()) {
-        Ok(Some(key)) => key,
+        Ok(Some(key)) => Zeroizing::new(key),
         Ok(None) => {
             let message =
                 "PrivateKey holds no private key in PEM that isn't encrypted; decrypt it with `openssl pkey`";
