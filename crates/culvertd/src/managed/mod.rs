@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use culvert_config::{Config, Environment};
 use culvert_service as service;
-use culvert_service::{Certificate, Certificates, EndpointState, Registry, Snapshot, Stored};
+use culvert_service::{Certificates, EndpointState, Registry, Snapshot, Stored};
 use culvert_store::{EmbeddedStore, Options, Revision};
 use time::OffsetDateTime;
 use tokio::task::spawn_blocking;
@@ -115,11 +115,11 @@ impl Managed {
     /// # Errors
     /// Fails when the store can't be read or written. What an endpoint can't become is no such error.
     pub(crate) async fn apply(&mut self, place: &Place, declared: &Fleet, reread: bool) -> Result<Applied> {
-        let (snapshot, certificates) = self.read().await?;
+        let snapshot = self.read().await?;
         self.devices.retain(|id| find(&snapshot, id.as_str()).is_some());
         let mut plans = HashMap::new();
         for stored in &snapshot.endpoints {
-            let plan = self.plan(&stored.endpoint, &certificates, place, declared, reread);
+            let plan = self.plan(&stored.endpoint, &snapshot, place, declared, reread);
             plans.insert(stored.endpoint.id.to_string(), plan);
         }
         let mut reasons = Reasons::default();
@@ -169,10 +169,10 @@ impl Managed {
         }
     }
 
-    async fn read(&self) -> Result<(Snapshot, Vec<Certificate>)> {
-        let (registry, certificates) = (self.registry.clone(), self.certificates.clone());
-        let read = move || Ok::<_, service::ServiceError>((registry.snapshot()?, certificates.list()?));
-        spawn_blocking(read).await?.context("Failed to read the store")
+    async fn read(&self) -> Result<Snapshot> {
+        let registry = self.registry.clone();
+        let read = spawn_blocking(move || registry.snapshot()).await?;
+        read.context("Failed to read the store")
     }
 
     async fn settle(&self, snapshot: &Snapshot, reasons: &Reasons) -> Result<()> {

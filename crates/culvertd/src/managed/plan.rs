@@ -1,7 +1,7 @@
 //! What is to happen with one managed endpoint.
 
 use culvert_config::{EndpointConfig, Resets};
-use culvert_service::{Certificate, Endpoint};
+use culvert_service::{Endpoint, Snapshot};
 
 use super::wish::{Surroundings, runs};
 use super::{Managed, resets};
@@ -46,7 +46,7 @@ impl Managed {
     pub(super) fn plan(
         &mut self,
         endpoint: &Endpoint,
-        certificates: &[Certificate],
+        snapshot: &Snapshot,
         place: &Place,
         declared: &Fleet,
         reread: bool,
@@ -60,7 +60,8 @@ impl Managed {
         });
         let surroundings = Surroundings {
             environment: &self.config,
-            certificates,
+            certificates: &snapshot.certificates,
+            crls: &snapshot.crls,
         };
         let config = match surroundings.config(endpoint, &device) {
             Ok(config) => config,
