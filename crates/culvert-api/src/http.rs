@@ -64,7 +64,7 @@ fn refuse_as(head: &Head, audit: Audit, error: &ApiError) -> Answer {
 }
 
 fn claimed(head: &Head) -> Service {
-    head.with(&[], |request| Service::claimed(request))
+    head.with(&[], Service::claimed)
         .unwrap_or(Service::Ec2)
 }
 
