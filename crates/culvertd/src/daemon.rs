@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result};
 use culvert_admin::AdminSocket;
+use culvert_api::Tls;
 use culvert_config::Config;
 use culvert_control::tls::TlsClock;
 use sd_notify::NotifyState;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::admin::Admin;
 use crate::endpoint::{Endpoint, Ledger, Memories, Place, Prepared, ProcessKeys};
 use crate::fleet::Fleet;
-use crate::managed::{self, Applied, Managed};
+use crate::managed::{self, ApiServer, Applied, Managed};
 use crate::{clock, panics};
 
 /// A control thread that gave no sign of life for this long is stuck; the service manager is no longer told that all is
@@ -32,6 +33,8 @@ pub(crate) struct Daemon {
     pub(crate) declared: Fleet,
     /// Those that are managed at run time, if the configuration lets any be.
     pub(crate) managed: Option<Managed>,
+    /// The certificate of the API, if it has one.
+    pub(crate) api_tls: Option<Tls>,
     /// What last stood in the way of managed endpoints; it is logged once.
     complaints: Vec<String>,
 }
@@ -86,11 +89,19 @@ impl Start {
             None => None,
         };
         let (managed, store) = opened.unzip();
+        let api = match (&config.api, &managed) {
+            (Some(api), Some(managed)) => {
+                let ledger = Arc::clone(&place.ledger);
+                Some(ApiServer::bind(api, &config.run_dir, managed, ledger).await?)
+            }
+            _ => None,
+        };
         let mut daemon = Daemon {
             basis: config,
             place,
             declared: Fleet::default(),
             managed,
+            api_tls: api.as_ref().and_then(ApiServer::tls),
             complaints: Vec::new(),
         };
         let applied = match daemon.start_all(endpoints).await {
@@ -109,6 +120,11 @@ impl Start {
         if let (Some(registry), Some(applied)) = (registry, applied) {
             tasks.spawn(managed::follow(Arc::clone(&daemon), registry, applied));
         }
+        let (stop_api, api_stopped) = watch::channel(false);
+        let mut serving = JoinSet::new();
+        if let Some(api) = api {
+            api.start(&mut serving, &api_stopped);
+        }
         let admin = Admin::new(Arc::clone(&daemon));
         tasks.spawn(async move { socket.serve(admin).await });
         notify(&[NotifyState::Ready]);
@@ -119,6 +135,9 @@ impl Start {
         );
         let outcome = wait(&daemon, &mut signals, &mut failures).await;
         notify(&[NotifyState::Stopping]);
+        // What was asked of the API is answered; it ends soon, whoever asks. Without it nobody receives this.
+        let _ = stop_api.send(true);
+        serving.join_all().await;
         // A request that changes endpoints is carried out to its end first.
         let mut daemon = daemon.lock().await;
         // Waits for the tasks to drop their sockets, so that their files are gone when the daemon is.

@@ -2,6 +2,7 @@
 
 use anyhow::{Error, Result, bail};
 use culvert_admin::ReloadReport;
+use culvert_api::Tls;
 use culvert_config::{Config, EndpointConfig, Environment};
 
 use crate::daemon::Daemon;
@@ -120,6 +121,9 @@ impl Daemon {
             return Ok(());
         };
         managed.replace_environment(environment);
+        if let Some(Err(error)) = self.api_tls.as_ref().map(Tls::reload) {
+            warnings.push(format!("the certificate of the API stays what it was: {error}"));
+        }
         let mut outcome = self.apply_managed(true).await?;
         applied.append(&mut outcome.done);
         warnings.append(&mut outcome.failed);

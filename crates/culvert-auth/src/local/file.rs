@@ -9,8 +9,9 @@ use tokio::task::spawn_blocking;
 
 use super::password;
 use super::record::{UserFile, UsersError};
-use super::store::{Stamp, read_with_stamp, stamp};
+use super::store::read_with_stamp;
 use crate::backend::{Credentials, Verdict};
+use crate::private_file::{Stamp, stamp};
 
 /// Settings of the local backend.
 #[derive(Clone, Debug)]

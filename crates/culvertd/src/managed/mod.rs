@@ -1,6 +1,7 @@
 //! Endpoints that are managed at run time: what the store and the configuration say about them is put in force, and
 //! what came of it is noted in the store.
 
+mod api;
 mod devices;
 mod environment;
 mod follow;
@@ -28,6 +29,7 @@ use crate::fleet::{Fleet, Outcome};
 use devices::Devices;
 use plan::Plan;
 
+pub(crate) use api::ApiServer;
 pub(crate) use follow::follow;
 
 /// Managed endpoints, stored and running.
@@ -78,16 +80,6 @@ impl Managed {
     /// The stored endpoints.
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
-    }
-
-    /// The stored certificates.
-    pub(crate) fn certificates(&self) -> &Certificates {
-        &self.certificates
-    }
-
-    /// The surroundings of the endpoints, as the API sees them.
-    pub(crate) fn environment(&self) -> &Arc<ArcSwap<service::Environment>> {
-        &self.environment
     }
 
     /// Uses other networks, security groups and directories from now on. What runs is changed by the next
