@@ -137,7 +137,7 @@ impl Start {
         notify(&[NotifyState::Stopping]);
         // What was asked of the API is answered; it ends soon, whoever asks. Without it nobody receives this.
         let _ = stop_api.send(true);
-        serving.join_all().await;
+        while serving.join_next().await.is_some() {}
         // A request that changes endpoints is carried out to its end first.
         let mut daemon = daemon.lock().await;
         // Waits for the tasks to drop their sockets, so that their files are gone when the daemon is.

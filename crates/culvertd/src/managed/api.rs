@@ -42,7 +42,10 @@ impl ApiServer {
         };
         let mut fresh = Zeroizing::new([0; 32]);
         SystemEntropy::new().fill(&mut *fresh);
-        let page_key = managed.registry.page_key(*fresh).context("Failed to use the store")?;
+        let page_key = managed
+            .registry
+            .page_key(*fresh)
+            .context("Failed to use the store")?;
         let ec2 = Ec2 {
             registry: managed.registry.clone(),
             certificates: managed.certificates.clone(),
