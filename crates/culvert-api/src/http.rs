@@ -64,8 +64,7 @@ fn refuse_as(head: &Head, audit: Audit, error: &ApiError) -> Answer {
 }
 
 fn claimed(head: &Head) -> Service {
-    head.with(&[], Service::claimed)
-        .unwrap_or(Service::Ec2)
+    head.with(&[], Service::claimed).unwrap_or(Service::Ec2)
 }
 
 fn busy(head: &Head, audit: Audit) -> Answer {

@@ -50,7 +50,8 @@ impl Facts {
             not_before: validity.not_before.to_datetime(),
             not_after: validity.not_after.to_datetime(),
             key_algorithm: key_algorithm(certificate),
-            signature_algorithm: signature_algorithm(&algorithm).map_or_else(|| algorithm.clone(), str::to_owned),
+            signature_algorithm: signature_algorithm(&algorithm)
+                .map_or_else(|| algorithm.clone(), str::to_owned),
             key_usages: key_usages(certificate),
             extended_key_usages: extended_key_usages(certificate),
         }
