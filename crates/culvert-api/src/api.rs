@@ -6,7 +6,7 @@ use culvert_query::page::PageKey;
 use culvert_query::params::{Limits as FormLimits, Params};
 use culvert_query::response::CONTENT_TYPE;
 use culvert_query::sigv4::{Credential, SigV4Error, Verifier};
-use culvert_query::{ApiError, ErrorCode, Request};
+use culvert_query::{ApiError, Request};
 use culvert_service::ServiceError;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
@@ -179,7 +179,8 @@ fn unsigned_service(request: &Request<'_>) -> Service {
 
 /// What is wrong inside is the operator's business, and not told to callers.
 pub(crate) fn log_failure(error: &ServiceError, request_id: &str) {
-    if error.to_api().code == ErrorCode::InternalError {
-        tracing::error!(request_id, %error, "a request of the API failed");
+    match error {
+        ServiceError::Refused(_) | ServiceError::Acm(_) | ServiceError::Contended => {}
+        _ => tracing::error!(request_id, %error, "a request of the API failed"),
     }
 }
