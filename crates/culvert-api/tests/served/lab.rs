@@ -66,7 +66,7 @@ impl Lab {
         let store: Arc<dyn Store> = Arc::new(
             EmbeddedStore::open(&folder.path().join("store"), Options::default(), Instant::now).unwrap(),
         );
-        let api = Api::new(ec2(store), AccessKeys::open(path).unwrap(), limits).unwrap();
+        let api = Api::new(ec2(store), AccessKeys::open(path).unwrap(), limits);
         Self {
             folder,
             api: Arc::new(api),
@@ -129,6 +129,7 @@ fn ec2(store: Arc<dyn Store>) -> Ec2 {
         certificates: Certificates::new(store),
         environment: Arc::new(ArcSwap::from_pointee(environment)),
         tunnels: Arc::new(Still),
+        page_key: culvert_query::page::PageKey::new(&[7; 32]),
     }
 }
 
