@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from botocore.exceptions import ClientError
 
-from lab import ACCOUNT, REGION, SUBNET_A
+from lab import ACCOUNT, REGION, SERVER, SUBNET_A
 
 
 class Like:
@@ -63,7 +63,7 @@ def described(endpoint_id, server_arn, client_arn, **differences):
         "ClientVpnEndpointId": endpoint_id,
         "Status": {"Code": "pending-associate"},
         "CreationTime": TIME,
-        "DnsName": f"*.{endpoint_id}.prod.clientvpn.{REGION}.amazonaws.com",
+        "DnsName": SERVER,
         "ClientCidrBlock": "10.8.0.0/22",
         "DnsServers": [],
         "SplitTunnel": False,

@@ -38,6 +38,7 @@ def described(endpoint, common_name, status="active", **more):
         "CommonName": common_name,
         "Status": {"Code": status},
         "ConnectionEndTime": "-" if status == "active" else CONNECTION_TIME,
+        "PostureComplianceStatuses": [],
     }
     item.update(more)
     return item

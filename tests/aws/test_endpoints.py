@@ -5,7 +5,7 @@ import re
 import pytest
 
 from expect import ENDPOINT, described, plain, refused
-from lab import DIRECTORY, EVERYTHING, MORE, OTHER_VPC, REGION, SERVER, SUBNET_A, VPC, WEB_ONLY, eventually
+from lab import DIRECTORY, EVERYTHING, MORE, OTHER_VPC, SERVER, SUBNET_A, VPC, WEB_ONLY, eventually
 from manage import directory_option, import_leaf
 
 
@@ -24,7 +24,7 @@ def test_a_new_endpoint_waits_for_a_target_network_and_has_the_documented_defaul
     assert made == {
         "ClientVpnEndpointId": ENDPOINT,
         "Status": {"Code": "pending-associate"},
-        "DnsName": f"{endpoint}.prod.clientvpn.{REGION}.amazonaws.com",
+        "DnsName": SERVER,
     }
     assert describe(ec2, endpoint) == described(endpoint, server_arn, client_arn)
 
@@ -396,7 +396,7 @@ REFUSED_CHANGES = {
     ),
     "dns-servers-while-off": (
         {"DnsServers": {"Enabled": False, "CustomDnsServers": ["10.0.0.1"]}},
-        "InvalidParameterValue",
+        "InvalidParameterCombination",
     ),
     "groups-without-vpc": ({"SecurityGroupIds": [WEB_ONLY]}, "InvalidParameterValue"),
     "banner": (

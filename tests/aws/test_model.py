@@ -43,7 +43,6 @@ NEVER_SENT = {
     f"{ENDPOINTS}.DevicePostureOptions": "device posture is not judged",
     f"{ENDPOINTS}.DeletionTime": "a deleted endpoint is gone",
     "DescribeClientVpnRoutes.Routes.TransitGatewayAttachmentId": "there are no transit gateways",
-    f"{CONNECTIONS}.PostureComplianceStatuses": "connect handlers are not served",
     f"{CONNECTIONS}.AuthorizationPolicyLastEvaluatedTime": "there are no authorization policies",
     f"{CONNECTIONS}.ClientIpv6Address": "managed endpoints carry IPv4",
 }

@@ -1,7 +1,7 @@
 """From certificates to traffic and back, with the AWS command line alone and the stock openvpn client."""
 
 from expect import ASSOCIATION, CERTIFICATE, CONNECTION, ENDPOINT, automatic_route, described
-from lab import BEYOND, DIRECTORY, EVERYTHING, IN_A, IN_B, REGION, SUBNET_A, VPC, Client, eventually
+from lab import BEYOND, DIRECTORY, EVERYTHING, IN_A, IN_B, SERVER, SUBNET_A, VPC, Client, eventually
 from pki import Authority
 
 
@@ -49,7 +49,7 @@ def test_the_command_line_makes_a_tunnel(aws, ec2, web, tmp_path):
     assert made == {
         "ClientVpnEndpointId": ENDPOINT,
         "Status": {"Code": "pending-associate"},
-        "DnsName": f"{endpoint}.prod.clientvpn.{REGION}.amazonaws.com",
+        "DnsName": SERVER,
     }
     this = ("--client-vpn-endpoint-id", endpoint)
 
