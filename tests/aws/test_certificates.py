@@ -1,13 +1,22 @@
 """AWS Certificate Manager: the certificates that endpoints show and check clients by."""
 
+from datetime import datetime
+
 import pytest
 from botocore.exceptions import ClientError
 
-from expect import CERTIFICATE, UUID, plain
+from expect import CERTIFICATE, UUID, Like, plain
 from lab import ACCOUNT, REGION
 from manage import import_leaf
 
 UNKNOWN = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/00000000-0000-4000-8000-000000000000"
+
+
+class Moment:
+    """Equal to every time."""
+
+    def __eq__(self, other):
+        return isinstance(other, datetime)
 
 
 def refusal(code, call, *words, **parameters):
@@ -54,14 +63,38 @@ def test_an_imported_certificate_comes_back_without_its_key(acm, imported, autho
 
 def test_an_imported_certificate_is_described(acm, imported):
     arn, _ = imported()
-    answer = plain(acm.describe_certificate(CertificateArn=arn))["Certificate"]
-    assert answer["CertificateArn"] == arn
-    assert (answer["Status"], answer["Type"]) == ("ISSUED", "IMPORTED")
-    assert (answer["DomainName"], answer["SubjectAlternativeNames"]) == ("web.test", ["web.test"])
-    assert answer["KeyAlgorithm"] == "EC_prime256v1"
-    assert answer["InUseBy"] == []
-    assert answer["NotBefore"] < answer["NotAfter"]
-    assert "Test CA" in answer["Issuer"] and "web.test" in answer["Subject"]
+    shared = {
+        "CertificateArn": arn,
+        "DomainName": "web.test",
+        "Status": "ISSUED",
+        "Type": "IMPORTED",
+        "KeyAlgorithm": "EC_prime256v1",
+        "RenewalEligibility": "INELIGIBLE",
+        "NotBefore": Moment(),
+        "NotAfter": Moment(),
+        "CreatedAt": Moment(),
+        "ImportedAt": Moment(),
+    }
+    answer = plain(acm.describe_certificate(CertificateArn=arn))
+    assert answer == {
+        "Certificate": {
+            **shared,
+            "Serial": Like("[0-9a-f]{2}(:[0-9a-f]{2})*"),
+            "Subject": "CN=web.test",
+            "Issuer": "Test CA",
+            "SignatureAlgorithm": "SHA256WITHECDSA",
+            "SubjectAlternativeNames": ["web.test"],
+            "InUseBy": [],
+            "KeyUsages": [{"Name": "DIGITAL_SIGNATURE"}, {"Name": "KEY_ENCIPHERMENT"}],
+            "ExtendedKeyUsages": [{"Name": "TLS_WEB_SERVER_AUTHENTICATION", "OID": "1.3.6.1.5.5.7.3.1"}],
+        }
+    }
+
+
+def test_an_imported_certificate_has_the_tags_it_came_with(acm, imported):
+    tags = [{"Key": "Name", "Value": "web"}, {"Key": "empty", "Value": ""}]
+    arn, _ = imported(Tags=tags)
+    assert plain(acm.list_tags_for_certificate(CertificateArn=arn)) == {"Tags": tags}
 
 
 def test_certificates_are_listed(acm, imported):
