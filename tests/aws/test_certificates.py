@@ -81,7 +81,7 @@ def test_an_imported_certificate_is_described(acm, imported):
             **shared,
             "Serial": Like("[0-9a-f]{2}(:[0-9a-f]{2})*"),
             "Subject": "CN=web.test",
-            "Issuer": "Test CA",
+            "Issuer": "CN=Test CA",
             "SignatureAlgorithm": "SHA256WITHECDSA",
             "SubjectAlternativeNames": ["web.test"],
             "InUseBy": [],
