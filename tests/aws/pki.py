@@ -118,11 +118,10 @@ class Authority:
         said = run("openssl", "x509", "-in", leaf.path, "-noout", "-serial")
         self.revoked.append(said.strip().partition("=")[2])
 
-    def crl(self, serials=None, days=10):
+    def crl(self, serials=None, seconds=864_000):
         """A revocation list, PEM: of what was revoked, or of these serial numbers in hexadecimal."""
         serials = self.revoked if serials is None else serials
         lines = (f"R\t400101000000Z\t200101000000Z\t{serial}\tunknown\t/CN=revoked\n" for serial in serials)
         self._write("index.txt", "".join(lines))
         self._write("ca.cnf", CA_CONFIG.format(self.directory))
-        life = ["-crldays", str(days)] if days > 0 else ["-crlsec", "1"]
-        return run("openssl", "ca", "-config", self.directory / "ca.cnf", "-gencrl", *life)
+        return run("openssl", "ca", "-config", self.directory / "ca.cnf", "-gencrl", "-crlsec", seconds)

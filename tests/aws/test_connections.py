@@ -91,12 +91,13 @@ def test_filters_narrow_the_list(ec2, associated, connect, ana, authority):
     endpoint = associated(AuthenticationOptions=[directory_option()])
     connect(endpoint, login=ANA).connected()
     connect(endpoint, login=BEN, index=1).connected()
-    one, two = connections(ec2, endpoint)
+    one, two = sorted(connections(ec2, endpoint), key=lambda item: item["CommonName"])
     assert one == described(endpoint, "ana", Username="ana")
     assert two == described(endpoint, "ben", Username="ben")
 
     def found(**filters):
-        return [item["ConnectionId"] for item in connections(ec2, endpoint, **filters)]
+        listed = sorted(connections(ec2, endpoint, **filters), key=lambda item: item["CommonName"])
+        return [item["ConnectionId"] for item in listed]
 
     one, two = one["ConnectionId"], two["ConnectionId"]
     assert found(connection_id=[two]) == [two]

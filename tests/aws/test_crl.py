@@ -89,13 +89,27 @@ def test_a_list_that_can_not_be_is_refused(ec2, endpoint, authority, other_autho
     pem = authority.crl([])
     in_force_before = import_crl(ec2, endpoint, pem)
     assert in_force_before == {"Return": True}
-    expired = authority.crl([], days=0)
+    expired = authority.crl([], seconds=1)
     time.sleep(1.1)
     damaged = pem.replace(body(pem)[40:60], "A" * 20)
     for wrong in ["", "no list", authority.certificate, other_authority.crl([]), expired, damaged, pem + pem]:
         with refused("InvalidParameterValue", "CertificateRevocationList"):
             import_crl(ec2, endpoint, wrong)
     assert body(export_crl(ec2, endpoint)["CertificateRevocationList"]) == body(pem), "the one before stays"
+
+
+def test_a_list_that_expires_lets_nobody_in(ec2, associated, connect, own):
+    authority, option = own
+    endpoint = associated(AuthenticationOptions=[option])
+    good = authority.issue("good.test")
+    import_crl(ec2, endpoint, authority.crl([], seconds=6))
+    in_force(ec2, endpoint)
+    connect(endpoint, good).connected().stop()
+    time.sleep(6)
+    assert "Initialization Sequence Completed" not in connect(endpoint, good, *GIVES_UP).ended()
+    import_crl(ec2, endpoint, authority.crl([]))
+    in_force(ec2, endpoint)
+    connect(endpoint, good).connected()
 
 
 def test_a_list_means_nothing_without_client_certificates(ec2, create, authority):
