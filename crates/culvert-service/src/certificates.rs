@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use culvert_store::{Compare, Key, KeyRange, KeyValue, Op, RangeRequest, Store, Txn};
+use culvert_store::{Compare, Key, KeyRange, KeyValue, Op, RangeRequest, Revision, Store, Txn};
 use time::OffsetDateTime;
 
 use crate::certificate::Certificate;
@@ -17,10 +17,9 @@ use crate::id::{CertificateArn, EndpointId};
 use crate::record;
 use crate::registry::{ANY_CHANGE, Registry};
 use crate::request::ImportCertificate;
+use crate::retry::tries;
 
-const PREFIX: &str = "/certificate/";
-/// How often a change is tried. Each time it fails, another one succeeded.
-const TRIES: usize = 50;
+pub(crate) const PREFIX: &str = "/certificate/";
 
 /// The certificates in the store. Calls block.
 #[derive(Clone)]
@@ -42,10 +41,10 @@ impl Certificates {
         let response = self.store.range(&RangeRequest::from(KeyRange::prefix(PREFIX)))?;
         let mut certificates = response
             .kvs
-            .iter()
+            .into_iter()
             .map(read)
             .collect::<Result<Vec<Certificate>, _>>()?;
-        certificates.sort_by(|a, b| (a.created, &a.arn).cmp(&(b.created, &b.arn)));
+        sort(&mut certificates);
         Ok(certificates)
     }
 
@@ -55,8 +54,8 @@ impl Certificates {
     /// `InvalidArnException`, `ResourceNotFoundException`, and [`ServiceError`].
     pub fn get(&self, arn: &str) -> Result<Certificate, ServiceError> {
         let arn = parse_arn(arn)?;
-        let kv = self.find(&arn)?.ok_or_else(|| not_found(&arn))?;
-        read(&kv)
+        let (certificate, _) = self.find(&arn)?.ok_or_else(|| not_found(&arn))?;
+        Ok(certificate)
     }
 
     /// Imports a certificate: a new one under an ARN from 16 random bytes, or in place of the one that is named, which
@@ -75,29 +74,29 @@ impl Certificates {
         let fresh = CertificateArn::from_random(&environment.region, &environment.account_id, random);
         let arn = request.arn.clone().unwrap_or(fresh);
         let key = key(&arn);
-        for _ in 0..TRIES {
-            let snapshot = Registry::new(Arc::clone(&self.store)).snapshot()?;
-            let kv = self.find(&arn)?;
-            if kv.is_none() && request.arn.is_some() {
+        for () in tries() {
+            let listing = Registry::new(Arc::clone(&self.store)).listing()?;
+            let found = self.find(&arn)?;
+            if found.is_none() && request.arn.is_some() {
                 return Err(not_found(&arn).into());
             }
-            let before = kv.as_ref().map(read).transpose()?;
-            let certificate = Certificate::import(request, arn.clone(), before.as_ref(), now)?;
+            let before = found.as_ref().map(|(before, _)| before);
+            let certificate = Certificate::import(request, arn.clone(), before, now)?;
             if !certificate.has_authority() {
-                let mut endpoints = snapshot.endpoints.iter();
+                let mut endpoints = listing.endpoints.iter();
                 if let Some(user) = endpoints.find(|stored| checks_clients_by(&stored.endpoint, &arn)) {
                     return Err(in_use(&arn, &user.endpoint.id).into());
                 }
             }
-            let condition = match &kv {
-                Some(kv) => Compare::unchanged(key.clone(), kv.mod_revision),
+            let condition = match &found {
+                Some((_, revision)) => Compare::unchanged(key.clone(), *revision),
                 None => Compare::absent(key.clone()),
             };
             let value = record::write(&key, &certificate)?;
             // An endpoint that is being made with it meanwhile notices by the mark.
             let txn = Txn::new()
                 .when(condition)
-                .when(Compare::unchanged(ANY_CHANGE, snapshot.changed))
+                .when(Compare::unchanged(ANY_CHANGE, listing.changed))
                 .then(Op::put(key.clone(), value))
                 .then(Op::put(ANY_CHANGE, ""));
             if self.store.txn(&txn)?.succeeded {
@@ -114,17 +113,17 @@ impl Certificates {
     pub fn delete(&self, arn: &str) -> Result<(), ServiceError> {
         let arn = parse_arn(arn)?;
         let key = key(&arn);
-        for _ in 0..TRIES {
-            let snapshot = Registry::new(Arc::clone(&self.store)).snapshot()?;
-            let kv = self.find(&arn)?.ok_or_else(|| not_found(&arn))?;
-            let mut endpoints = snapshot.endpoints.iter();
+        for () in tries() {
+            let listing = Registry::new(Arc::clone(&self.store)).listing()?;
+            let (_, revision) = self.find(&arn)?.ok_or_else(|| not_found(&arn))?;
+            let mut endpoints = listing.endpoints.iter();
             if let Some(user) = endpoints.find(|stored| uses(&stored.endpoint, &arn)) {
                 return Err(in_use(&arn, &user.endpoint.id).into());
             }
             // An endpoint that is being made with it meanwhile notices by the mark.
             let txn = Txn::new()
-                .when(Compare::unchanged(key.clone(), kv.mod_revision))
-                .when(Compare::unchanged(ANY_CHANGE, snapshot.changed))
+                .when(Compare::unchanged(key.clone(), revision))
+                .when(Compare::unchanged(ANY_CHANGE, listing.changed))
                 .then(Op::delete(key.clone()))
                 .then(Op::put(ANY_CHANGE, ""));
             if self.store.txn(&txn)?.succeeded {
@@ -134,16 +133,18 @@ impl Certificates {
         Err(ServiceError::Contended)
     }
 
-    fn find(&self, arn: &CertificateArn) -> Result<Option<KeyValue>, ServiceError> {
+    /// The certificate with this ARN, and the revision of its last change.
+    fn find(&self, arn: &CertificateArn) -> Result<Option<(Certificate, Revision)>, ServiceError> {
         let response = self
             .store
             .range(&RangeRequest::from(KeyRange::single(key(arn))))?;
-        let kv = response.kvs.into_iter().next();
+        let Some(kv) = response.kvs.into_iter().next() else {
+            return Ok(None);
+        };
+        let revision = kv.mod_revision;
+        let certificate = read(kv)?;
         // The key holds only the last part of an ARN.
-        match kv.as_ref().map(read).transpose()? {
-            Some(certificate) if certificate.arn != *arn => Ok(None),
-            _ => Ok(kv),
-        }
+        Ok((certificate.arn == *arn).then_some((certificate, revision)))
     }
 }
 
@@ -164,8 +165,13 @@ fn key(arn: &CertificateArn) -> Key {
     Key::from(format!("{PREFIX}{}", arn.id()).as_str())
 }
 
-fn read(kv: &KeyValue) -> Result<Certificate, ServiceError> {
+pub(crate) fn read(kv: KeyValue) -> Result<Certificate, ServiceError> {
     record::read(&kv.key, &kv.value)
+}
+
+/// By creation, then ARN.
+pub(crate) fn sort(certificates: &mut [Certificate]) {
+    certificates.sort_by(|a, b| (a.created, &a.arn).cmp(&(b.created, &b.arn)));
 }
 
 fn parse_arn(text: &str) -> Result<CertificateArn, AcmError> {

@@ -1,7 +1,10 @@
 //! Why a call of the service layer failed.
 
+use culvert_query::params::ParamError;
 use culvert_query::{ApiError, ErrorCode};
 use culvert_store::{Key, StoreError};
+
+use crate::tunnels::TunnelsError;
 
 /// Errors of the service layer.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,9 @@ pub enum ServiceError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The running endpoints can't be asked.
+    #[error(transparent)]
+    Tunnels(#[from] TunnelsError),
     /// Others changed the same thing again and again.
     #[error("too many changes at once; try again")]
     Contended,
@@ -35,8 +41,15 @@ impl From<ApiError> for ServiceError {
     }
 }
 
+impl From<ParamError> for ServiceError {
+    fn from(error: ParamError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
 impl ServiceError {
-    /// What the caller is told. What is wrong with the store is the operator's business: it belongs into the log.
+    /// What the caller is told. What is wrong with the store or the running endpoints is the operator's business: it
+    /// belongs into the log.
     pub fn to_api(&self) -> ApiError {
         match self {
             Self::Refused(error) => error.clone(),
@@ -44,6 +57,14 @@ impl ServiceError {
             Self::Contended => ApiError::new(
                 ErrorCode::ConcurrentMutationLimitExceeded,
                 "Cannot initiate another change at this time. Please try again later.",
+            ),
+            Self::Tunnels(_) => ApiError::new(
+                ErrorCode::Unavailable,
+                "The endpoint does not answer at this time. Please try again later.",
+            ),
+            Self::Store(StoreError::TooLarge { .. }) => ApiError::new(
+                ErrorCode::ResourceLimitExceeded,
+                "The endpoint has grown too large to be kept; remove rules or routes, or shorten their descriptions",
             ),
             Self::Store(_) | Self::Record { .. } => ApiError::new(
                 ErrorCode::InternalError,

@@ -14,21 +14,26 @@
 
 mod certificate;
 mod certificates;
+mod crl;
 mod endpoint;
 mod environment;
 mod error;
 mod id;
 mod operations;
 mod parts;
+mod pem;
 mod profile;
 mod record;
 mod registry;
 mod repeat;
 mod request;
+mod retry;
+mod terminate;
 mod tunnels;
 
 pub use certificate::{Certificate, PrivateKeyPem};
 pub use certificates::Certificates;
+pub use crl::{Crl, Crls};
 pub use endpoint::{
     AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
 };
@@ -45,7 +50,8 @@ pub use parts::{
 pub use registry::{Registry, Snapshot, Stored};
 pub use repeat::Once;
 pub use request::{
-    AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, CreateRoute, ImportCertificate,
-    LogChange, ModifyEndpoint, Repeat, RuleRequest,
+    AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, CreateRoute, EndpointSettings,
+    ImportCertificate, LogChange, ModifyEndpoint, Repeat, RuleRequest,
 };
+pub use terminate::{TerminateWhat, terminate};
 pub use tunnels::{Connection, ConnectionState, Termination, Tunnels, TunnelsError};

@@ -122,11 +122,13 @@ pub enum RuleState {
     Revoking,
 }
 
-/// A revocation list as it was imported.
+/// What an endpoint knows of its revocation list, which is kept apart as a [`Crl`](crate::Crl).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredCrl {
-    /// PEM.
-    pub pem: String,
+    /// SHA-256 of the list, in hex.
+    pub digest: String,
+    /// Its number, in hex, if it has one.
+    pub number: Option<String>,
     /// Whether it is in force.
     pub state: CrlState,
 }

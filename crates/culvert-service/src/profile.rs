@@ -41,7 +41,7 @@ impl Endpoint {
         }
         text.push_str("resolv-retry infinite\nnobind\nremote-cert-tls server\ncipher AES-256-GCM\nverb 3\n");
         // Text in memory takes every write.
-        let _ = write!(text, "<ca>\n{}\n</ca>\n", authority(server).trim());
+        let _ = write!(text, "<ca>\n{}\n</ca>\n", server.authority().trim());
         let by_password =
             |method: &AuthenticationMethod| matches!(method, AuthenticationMethod::Directory { .. });
         if self.authentication.iter().any(by_password) {
@@ -52,15 +52,6 @@ impl Endpoint {
             let _ = writeln!(text, "verify-x509-name {} name", quoted(&name));
         }
         text
-    }
-}
-
-/// What clients check the server's certificate by: what issued it, or itself if nothing did.
-fn authority(server: &Certificate) -> &str {
-    if server.chain.trim().is_empty() {
-        &server.certificate
-    } else {
-        &server.chain
     }
 }
 

@@ -1,11 +1,19 @@
 //! The endpoints in the store.
 //!
 //! ```text
-//! /endpoint/<id>   an endpoint with all that belongs to it
-//! /endpoints       changed with every change of any endpoint: what must hold between endpoints is checked against it
+//! /certificate/<uuid>   a certificate, see [`Certificates`](crate::Certificates)
+//! /crl/<id>             the revocation list of an endpoint, DER
+//! /endpoint/<id>        an endpoint with all else that belongs to it
+//! /endpoints            changed with every change of any endpoint: what must hold between endpoints is checked against it
 //! ```
 //!
+//! In the order of keys they are neighbours, and nothing else may come between them: one range reads them all as of one
+//! revision, and one watch sees all their changes.
+//!
 //! A change reads, decides, and writes only if nobody wrote meanwhile; else it begins again.
+
+mod crl;
+mod page_key;
 
 use std::sync::Arc;
 
@@ -17,24 +25,39 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 
+use crate::certificate::Certificate;
+use crate::certificates;
+use crate::crl::{Crl, Crls};
 use crate::endpoint::Endpoint;
 use crate::error::ServiceError;
 use crate::id::EndpointId;
 use crate::record;
 use crate::repeat::Once;
+use crate::retry::tries;
+
+pub(crate) use crl::crl_key;
 
 const PREFIX: &str = "/endpoint/";
+const CRL_PREFIX: &str = "/crl/";
 pub(crate) const ANY_CHANGE: &str = "/endpoints";
-/// How often a change is tried. Each time it fails, another one succeeded.
-const TRIES: usize = 50;
 
-/// All endpoints as of one revision of the store.
+/// All that endpoints are run with, as of one revision of the store.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The revision; watch from the next one to miss nothing.
     pub revision: Revision,
     /// The endpoints, by creation, then id.
     pub endpoints: Vec<Stored>,
+    /// The certificates, by creation, then ARN.
+    pub certificates: Vec<Certificate>,
+    /// The revocation lists.
+    pub crls: Crls,
+}
+
+/// All endpoints as of one revision of the store.
+pub(crate) struct Listing {
+    /// The endpoints, by creation, then id.
+    pub(crate) endpoints: Vec<Stored>,
     /// The revision of the last change of any of them.
     pub(crate) changed: Revision,
 }
@@ -60,14 +83,45 @@ impl Registry {
         Self { store }
     }
 
-    /// All endpoints.
+    /// All that endpoints are run with. Whoever needs but the endpoints takes [`Self::endpoints`], which reads less.
     ///
     /// # Errors
     /// [`ServiceError::Store`], [`ServiceError::Record`].
     pub fn snapshot(&self) -> Result<Snapshot, ServiceError> {
-        // One range for the endpoints and their mark: both as of the same revision.
-        let range = RangeRequest::from(KeyRange::prefix("/endpoint"));
-        let response = self.store.range(&range)?;
+        let range = KeyRange::new(certificates::PREFIX, behind(ANY_CHANGE));
+        let response = self.store.range(&RangeRequest::from(range))?;
+        let (mut endpoints, mut certificates, mut lists) = (Vec::new(), Vec::new(), Vec::new());
+        for kv in response.kvs {
+            if kv.key.as_bytes().starts_with(PREFIX.as_bytes()) {
+                endpoints.push(stored(&kv)?);
+            } else if kv.key.as_bytes().starts_with(certificates::PREFIX.as_bytes()) {
+                certificates.push(certificates::read(kv)?);
+            } else if let Some(id) = crl::owner(&kv.key) {
+                lists.push((id, Crl::from_der(kv.value.into_bytes())));
+            }
+        }
+        sort(&mut endpoints);
+        certificates::sort(&mut certificates);
+        Ok(Snapshot {
+            revision: response.revision,
+            endpoints,
+            certificates,
+            crls: lists.into_iter().collect(),
+        })
+    }
+
+    /// All endpoints, by creation, then id.
+    ///
+    /// # Errors
+    /// [`ServiceError::Store`], [`ServiceError::Record`].
+    pub fn endpoints(&self) -> Result<Vec<Stored>, ServiceError> {
+        Ok(self.listing()?.endpoints)
+    }
+
+    /// All endpoints and their mark.
+    pub(crate) fn listing(&self) -> Result<Listing, ServiceError> {
+        let range = KeyRange::new(PREFIX, behind(ANY_CHANGE));
+        let response = self.store.range(&RangeRequest::from(range))?;
         let (mut endpoints, mut changed) = (Vec::new(), Revision::NONE);
         for kv in &response.kvs {
             if kv.key == Key::from(ANY_CHANGE) {
@@ -76,22 +130,18 @@ impl Registry {
                 endpoints.push(stored(kv)?);
             }
         }
-        endpoints.sort_by(|a: &Stored, b: &Stored| {
-            (a.endpoint.created, &a.endpoint.id).cmp(&(b.endpoint.created, &b.endpoint.id))
-        });
-        Ok(Snapshot {
-            revision: response.revision,
-            endpoints,
-            changed,
-        })
+        sort(&mut endpoints);
+        Ok(Listing { endpoints, changed })
     }
 
-    /// Changes of endpoints behind this revision.
+    /// Changes behind this revision of what a [`Snapshot`] holds: endpoints, certificates and revocation lists.
     ///
     /// # Errors
     /// [`StoreError::Compacted`].
     pub fn watch(&self, behind: Revision) -> Result<Box<dyn Watch>, StoreError> {
-        self.store.watch(KeyRange::prefix(PREFIX), Some(behind.next()))
+        // Without the mark: certificates and endpoints that nobody changed move it, too.
+        let range = KeyRange::new(certificates::PREFIX, ANY_CHANGE);
+        self.store.watch(range, Some(behind.next()))
     }
 
     /// Adds the endpoint that `make` makes in view of all others. A repetition gets the first answer again.
@@ -106,19 +156,19 @@ impl Registry {
         once: Once<'_>,
         make: impl Fn(&[Endpoint]) -> Result<Endpoint, E>,
     ) -> Result<Endpoint, ServiceError> {
-        for _ in 0..TRIES {
+        for () in tries() {
             if let Some(answer) = once.answered(&*self.store)? {
                 return Ok(answer);
             }
-            let snapshot = self.snapshot()?;
-            let others: Vec<Endpoint> = snapshot
+            let listing = self.listing()?;
+            let others: Vec<Endpoint> = listing
                 .endpoints
                 .into_iter()
                 .map(|stored| stored.endpoint)
                 .collect();
             let endpoint = make(&others).map_err(Into::into)?;
             let txn = Txn::new().when(Compare::absent(key(&endpoint.id)));
-            let txn = with_endpoint(txn, snapshot.changed, &endpoint)?;
+            let txn = with_endpoint(txn, listing.changed, &endpoint)?;
             if once.commit(&*self.store, txn, &endpoint)? {
                 return Ok(endpoint);
             }
@@ -137,28 +187,41 @@ impl Registry {
         id: &str,
         change: impl Fn(&mut Endpoint, &[Endpoint]) -> Result<T, E>,
     ) -> Result<T, ServiceError> {
-        for _ in 0..TRIES {
+        self.change_with(once, id, |endpoint, all| {
+            change(endpoint, all).map(|answer| (answer, Vec::new()))
+        })
+    }
+
+    /// As [`Self::change`], with operations on other keys that are carried out in one with it.
+    fn change_with<T: Serialize + DeserializeOwned, E: Into<ServiceError>>(
+        &self,
+        once: Once<'_>,
+        id: &str,
+        change: impl Fn(&mut Endpoint, &[Endpoint]) -> Result<(T, Vec<Op>), E>,
+    ) -> Result<T, ServiceError> {
+        for () in tries() {
             if let Some(answer) = once.answered(&*self.store)? {
                 return Ok(answer);
             }
-            let snapshot = self.snapshot()?;
-            let mut found = snapshot.endpoints.iter();
+            let listing = self.listing()?;
+            let mut found = listing.endpoints.iter();
             let before = found
                 .find(|stored| stored.endpoint.id.as_str() == id)
                 .ok_or_else(|| not_found(id))?
                 .clone();
-            let all: Vec<Endpoint> = snapshot
+            let all: Vec<Endpoint> = listing
                 .endpoints
                 .into_iter()
                 .map(|stored| stored.endpoint)
                 .collect();
             let mut after = before.endpoint.clone();
-            let answer = change(&mut after, &all).map_err(Into::into)?;
+            let (answer, ops) = change(&mut after, &all).map_err(Into::into)?;
             if after == before.endpoint && once.repeat.is_none() {
                 return Ok(answer);
             }
             let txn = Txn::new().when(Compare::unchanged(key(&after.id), before.revision));
-            let txn = with_endpoint(txn, snapshot.changed, &after)?;
+            let txn = with_endpoint(txn, listing.changed, &after)?;
+            let txn = ops.into_iter().fold(txn, Txn::then);
             if once.commit(&*self.store, txn, &answer)? {
                 return Ok(answer);
             }
@@ -198,7 +261,7 @@ impl Registry {
         let txn = if stays {
             txn.then(Op::put(key.clone(), record::write(&key, &after)?))
         } else {
-            txn.then(Op::delete(key))
+            txn.then(Op::delete(key)).then(Op::delete(crl_key(id)))
         };
         // If somebody was faster, that change comes to be settled in its turn.
         self.store.txn(&txn)?;
@@ -214,6 +277,15 @@ fn with_endpoint(txn: Txn, changed: Revision, endpoint: &Endpoint) -> Result<Txn
         .when(Compare::unchanged(ANY_CHANGE, changed))
         .then(Op::put(key, value))
         .then(Op::put(ANY_CHANGE, "")))
+}
+
+/// The first key behind this one.
+fn behind(key: &str) -> Key {
+    Key::from(format!("{key}\0"))
+}
+
+fn sort(endpoints: &mut [Stored]) {
+    endpoints.sort_by(|a, b| (a.endpoint.created, &a.endpoint.id).cmp(&(b.endpoint.created, &b.endpoint.id)));
 }
 
 fn key(id: &EndpointId) -> Key {

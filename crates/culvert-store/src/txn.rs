@@ -11,8 +11,9 @@ use crate::record::{KeyValue, Revision};
 /// Most comparisons, and most operations of a branch: etcd's default, so that what works embedded works there.
 pub const MAX_OPS: usize = 128;
 
-/// Most bytes of keys and values in a transaction: below etcd's default limit of 1.5 MiB for a request.
-pub const MAX_TXN_BYTES: usize = 1024 * 1024;
+/// Most bytes of keys and values in a transaction: etcd's default limit of 1.5 MiB for a request, less what it needs
+/// besides.
+pub const MAX_TXN_BYTES: usize = 1472 * 1024;
 
 /// A compare-and-set transaction.
 ///

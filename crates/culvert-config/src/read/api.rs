@@ -64,8 +64,10 @@ pub(super) fn warn_of_unused(document: &Document<'_>, environment: &Environment)
         ("directory", !environment.directories.is_empty()),
     ];
     for (section, _) in sections.into_iter().filter(|(_, given)| *given) {
-        let message =
-            "only endpoints managed through the API use this, and this version does not serve it yet";
-        document.warn(&format!("{section}[0]"), Fault::new(message, "remove it"));
+        let message = "only endpoints managed through the API use this, and there is no [api]";
+        document.warn(
+            &format!("{section}[0]"),
+            Fault::new(message, "add [api], or remove this"),
+        );
     }
 }

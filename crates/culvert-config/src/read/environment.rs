@@ -1,8 +1,9 @@
-//! `[account]`, `[[vpc]]`, `[[subnet]]`, `[[security_group]]`, `[[directory]]`: what an account would provide.
+//! `[account]`, `[[vpc]]`, `[[subnet]]`, `[[security_group]]`, `[[directory]]`, `[[connect_handler]]`: what an account would provide.
 
 use ipnetwork::IpNetwork;
 
 use super::authentication::password;
+use super::connect_handler::connect_handlers;
 use super::document::Document;
 use super::security_group::security_groups;
 use super::table::{Table, Value};
@@ -28,6 +29,7 @@ pub(super) fn environment(document: &Document<'_>, root: &Table<'_, '_>) -> Envi
         subnets,
         security_groups,
         directories,
+        connect_handlers: connect_handlers(document, root),
     }
 }
 

@@ -1,24 +1,21 @@
 //! Judging what is imported: a certificate, its private key, and what issued it.
 
-use std::fmt::Write as _;
-
-use data_encoding::BASE64;
 use rustls::crypto::ring::sign::any_supported_type;
 use rustls_pemfile::Item;
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
+use zeroize::Zeroizing;
 
 use super::{Certificate, PrivateKeyPem};
 use crate::error::{AcmError, AcmErrorCode};
 use crate::id::CertificateArn;
+use crate::pem;
 use crate::request::ImportCertificate;
 
 /// Most certificates of a chain.
 const MAX_CHAIN: usize = 10;
 /// Longest PEM text of one part, in bytes: all parts together fit into a transaction of the store.
 const MAX_PEM: usize = 64 * 1024;
-/// Characters in a line of PEM.
-const LINE: usize = 64;
 
 impl Certificate {
     /// The certificate that is imported, in place of `before` if that is given.
@@ -59,6 +56,15 @@ impl Certificate {
             imported: now,
             tags: before.map_or_else(|| request.tags.clone(), |before| before.tags.clone()),
         })
+    }
+
+    /// What it was issued by, PEM; itself if nothing came with it.
+    pub fn authority(&self) -> &str {
+        if self.chain.trim().is_empty() {
+            &self.certificate
+        } else {
+            &self.chain
+        }
     }
 
     /// Whether a client's certificate could have been issued under it: it came with a chain, or is an authority itself.
@@ -120,7 +126,7 @@ fn check_key(certificate: &X509Certificate<'_>, pem: &PrivateKeyPem) -> Result<(
         return Err(invalid(format!("PrivateKey has more than {MAX_PEM} bytes")));
     }
     let key = match rustls_pemfile::private_key(&mut pem.expose().as_bytes()) {
-        Ok(Some(key)) => key,
+        Ok(Some(key)) => Zeroizing::new(key),
         Ok(None) => {
             let message =
                 "PrivateKey holds no private key in PEM that isn't encrypted; decrypt it with `openssl pkey`";
@@ -181,15 +187,7 @@ fn check_chain(leaf: X509Certificate<'_>, chain: &[Vec<u8>], now: OffsetDateTime
 fn encode(ders: &[Vec<u8>]) -> String {
     let mut pem = String::new();
     for der in ders {
-        pem.push_str("-----BEGIN CERTIFICATE-----\n");
-        let mut rest = BASE64.encode(der);
-        while !rest.is_empty() {
-            let next = rest.split_off(rest.len().min(LINE));
-            // Text in memory takes every write.
-            let _ = writeln!(pem, "{rest}");
-            rest = next;
-        }
-        pem.push_str("-----END CERTIFICATE-----\n");
+        pem::append(&mut pem, "CERTIFICATE", der);
     }
     pem
 }

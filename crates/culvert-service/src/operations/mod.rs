@@ -7,6 +7,7 @@
 mod associate;
 mod authorize;
 mod create;
+mod crl;
 mod modify;
 mod route;
 mod security_groups;

@@ -9,7 +9,7 @@ use crate::endpoint::{
 };
 use crate::environment::{Environment, Quotas, SecurityGroup, Subnet, Vpc};
 use crate::id::{AssociationId, CertificateArn, EndpointId};
-use crate::request::{AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, LogChange};
+use crate::request::{AuthenticationRequest, CreateEndpoint, EndpointSettings, LogChange};
 
 pub(crate) const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
@@ -104,23 +104,15 @@ pub(crate) fn create_request() -> CreateEndpoint {
             client_root_certificate_chain_arn: Some(root_arn().to_string()),
             ..AuthenticationRequest::default()
         }],
-        connection_log: LogChange {
-            enabled: Some(false),
-            ..LogChange::default()
-        },
         dns_servers: Vec::new(),
         transport: None,
-        vpn_port: None,
-        description: None,
-        split_tunnel: None,
-        vpc_id: None,
-        security_group_ids: Vec::new(),
-        self_service_portal: None,
-        client_connect: ConnectChange::default(),
-        session_timeout_hours: None,
-        banner: BannerChange::default(),
-        route_enforcement: None,
-        disconnect_on_session_timeout: None,
+        settings: EndpointSettings {
+            connection_log: LogChange {
+                enabled: Some(false),
+                ..LogChange::default()
+            },
+            ..EndpointSettings::default()
+        },
         tags: Default::default(),
     }
 }

@@ -38,7 +38,7 @@ fn revocation_list(config: &EndpointConfig) -> Option<&culvert_config::Pem> {
 mod tests {
     use super::*;
     use crate::managed::samples::Sample;
-    use culvert_service::{Endpoint, StoredCrl};
+    use culvert_service::Endpoint;
 
     /// Whether a change of the stored endpoint ends connections; `split` as it is before.
     fn ends(split: bool, change: impl FnOnce(&mut Endpoint)) -> bool {
@@ -67,12 +67,6 @@ mod tests {
         assert!(!ends(false, add_route));
         assert!(ends(false, |endpoint| endpoint.rules.clear()));
         assert!(ends(false, |endpoint| endpoint.vpn_port = 1194));
-        assert!(ends(false, |endpoint| {
-            endpoint.crl = Some(StoredCrl {
-                pem: "LIST".into(),
-                state: culvert_service::CrlState::Pending(None),
-            });
-        }));
         assert!(!ends(false, |endpoint| endpoint.description = Some("another".into())));
         assert!(!ends(false, |endpoint| endpoint.session_timeout_hours = 8));
         assert!(!ends(false, |endpoint| endpoint.security_group_ids =
@@ -81,6 +75,17 @@ mod tests {
             endpoint.banner.enabled = true;
             endpoint.banner.text = Some("Welcome".into());
         }));
+    }
+
+    #[test]
+    fn another_revocation_list_ends_connections() {
+        let mut sample = Sample::new();
+        let before = sample.config().unwrap();
+        sample.revoke_by(*b"LIST");
+        let first = sample.config().unwrap();
+        assert!(ends_connections(&before, &first));
+        sample.revoke_by(*b"NEXT");
+        assert!(ends_connections(&first, &sample.config().unwrap()));
     }
 
     #[test]

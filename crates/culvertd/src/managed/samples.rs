@@ -3,8 +3,8 @@
 use culvert_config::{Config, EndpointConfig, Environment};
 use culvert_service::{
     Access, Association, AssociationId, AssociationState, AuthenticationMethod, AuthorizationRule, Banner,
-    Certificate, CertificateArn, ClientConnect, ConnectionLog, Endpoint, EndpointId, EndpointState, Origin,
-    PrivateKeyPem, Route, RouteState, RouteTarget, RuleState, Transport,
+    Certificate, CertificateArn, ClientConnect, ConnectionLog, Crl, CrlState, Crls, Endpoint, EndpointId,
+    EndpointState, Origin, PrivateKeyPem, Route, RouteState, RouteTarget, RuleState, StoredCrl, Transport,
 };
 use time::OffsetDateTime;
 
@@ -57,6 +57,7 @@ pub(crate) fn arn() -> CertificateArn {
 pub(crate) struct Sample {
     pub(crate) endpoint: Endpoint,
     pub(crate) certificates: Vec<Certificate>,
+    pub(crate) crls: Crls,
     pub(crate) environment: Environment,
 }
 
@@ -66,6 +67,7 @@ impl Sample {
         Self {
             endpoint: endpoint([1; 9]),
             certificates: vec![certificate()],
+            crls: Crls::default(),
             environment: Config::from_str(ENVIRONMENT, "culvert.toml").unwrap().environment,
         }
     }
@@ -74,8 +76,20 @@ impl Sample {
         let surroundings = Surroundings {
             environment: &self.environment,
             certificates: &self.certificates,
+            crls: &self.crls,
         };
         surroundings.config(&self.endpoint, "cvpn3")
+    }
+
+    /// Gives the endpoint a revocation list.
+    pub(crate) fn revoke_by(&mut self, der: [u8; 4]) {
+        let crl = Crl::from_der(der);
+        self.endpoint.crl = Some(StoredCrl {
+            digest: crl.digest(),
+            number: None,
+            state: CrlState::Pending(None),
+        });
+        self.crls = Crls::from_iter([(self.endpoint.id.clone(), crl)]);
     }
 }
 

@@ -10,8 +10,8 @@ use culvert_config::{
 use culvert_policy::{Access, AuthorizationRule};
 use culvert_service as service;
 use culvert_service::{
-    AssociationState, AuthenticationMethod, Certificate, CertificateArn, Endpoint, EndpointState, RouteState,
-    RouteTarget, RuleState,
+    AssociationState, AuthenticationMethod, Certificate, CertificateArn, Crls, Endpoint, EndpointState,
+    RouteState, RouteTarget, RuleState,
 };
 
 /// Whether an endpoint runs: only while it has a target network that isn't on its way out.
@@ -35,6 +35,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) environment: &'a Environment,
     /// The certificates that were imported.
     pub(crate) certificates: &'a [Certificate],
+    /// The revocation lists that were imported.
+    pub(crate) crls: &'a Crls,
 }
 
 impl Surroundings<'_> {
@@ -99,16 +101,10 @@ impl Surroundings<'_> {
         root: &CertificateArn,
     ) -> Result<ClientCertificates, String> {
         let root = self.certificate(root)?;
-        // An authority that was imported as a certificate of its own has nothing above it.
-        let authorities = if root.chain.trim().is_empty() {
-            &root.certificate
-        } else {
-            &root.chain
-        };
-        let crl = endpoint.crl.as_ref();
+        let crl = self.crls.of(endpoint).map_err(|error| error.to_string())?;
         Ok(ClientCertificates {
-            ca: Pem::held(root.arn.to_string(), authorities.clone()),
-            crl: crl.map(|crl| Pem::held(format!("of {}", endpoint.id), crl.pem.clone())),
+            ca: Pem::held(root.arn.to_string(), root.authority().to_owned()),
+            crl: crl.map(|crl| Pem::held(format!("of {}", endpoint.id), crl.to_pem())),
             verify_x509_name: None,
         })
     }
@@ -229,7 +225,7 @@ fn sessions(endpoint: &Endpoint, spec: &mut EndpointSpec) {
 mod tests {
     use super::*;
     use crate::managed::samples::{Sample, arn};
-    use culvert_service::{Association, Origin, StoredCrl};
+    use culvert_service::{Association, Origin};
 
     #[test]
     fn an_endpoint_runs_while_it_has_a_target_network_that_stays() {
@@ -342,10 +338,7 @@ mod tests {
             .push(AuthenticationMethod::Directory {
                 directory_id: "d-0123456789".into(),
             });
-        sample.endpoint.crl = Some(StoredCrl {
-            pem: "LIST".into(),
-            state: service::CrlState::Active,
-        });
+        sample.revoke_by(*b"LIST");
         let config = sample.config().unwrap();
         assert!(matches!(
             config.authentication,
@@ -355,7 +348,7 @@ mod tests {
         assert_eq!(certificates.ca.read().unwrap().as_slice(), b"CHAIN");
         assert_eq!(
             certificates.crl.as_ref().unwrap().read().unwrap().as_slice(),
-            b"LIST"
+            b"-----BEGIN X509 CRL-----\nTElTVA==\n-----END X509 CRL-----\n"
         );
         assert_eq!(
             config.auth_token.as_ref().unwrap().lifetime,
@@ -399,6 +392,11 @@ mod tests {
             sample.environment.directories.clear();
         });
         assert!(error.contains("[[directory]]"), "{error}");
+        let error = broken(|sample| {
+            sample.revoke_by(*b"LIST");
+            sample.crls = Crls::default();
+        });
+        assert!(error.contains("import the revocation list again"), "{error}");
         let error = broken(|sample| sample.endpoint.client_cidr_block = "10.20.0.0/22".parse().unwrap());
         assert!(error.contains("overlaps the client CIDR"), "{error}");
     }
