@@ -26,7 +26,7 @@ pub use endpoint::{
     TlsCryptV2, TlsVersion, TransportProtocols, VerifyX509Name, overlap,
 };
 pub use environment::{
-    Account, Api, ApiCertificate, Directory, EgressRule, Environment, IpProtocol, PortRange, Resets,
+    Account, Api, ApiCertificate, Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, Resets,
     SecurityGroup, Subnet, Vpc,
 };
 pub use error::{ConfigError, FieldProblem, Problem, Report};

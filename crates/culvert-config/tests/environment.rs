@@ -1,6 +1,6 @@
 //! What surrounds managed endpoints: read, completed, and refused with line and cure.
 
-use culvert_config::{Config, ConfigError, HandlerTarget, IpProtocol, PortRange, Resets};
+use culvert_config::{Config, ConfigError, HandlerTarget, IpProtocol, PortRange, Quotas, Resets};
 
 const VPC: &str = "[[vpc]]\nid = \"vpc-0123456789abcdef0\"\ncidr_blocks = [\"10.20.0.0/16\"]\n";
 
@@ -55,6 +55,46 @@ fn what_is_left_out_has_the_documented_defaults() {
         ("default", "vpc-0123456789abcdef0")
     );
     assert_eq!(group.egress.len(), 2);
+}
+
+#[test]
+fn quotas_are_each_their_own_and_within_bounds() {
+    assert_eq!(read("").environment.quotas, Quotas::default());
+    let config = read(
+        "[api]\n[quotas]\nendpoints = 1\nauthorization_rules = 1000\nroutes_per_association = 3\n\
+         crl_entries = 4\nsecurity_groups = 16\nterminate_connections = 6\n",
+    );
+    let wanted = Quotas {
+        endpoints: 1,
+        authorization_rules: 1000,
+        routes_per_association: 3,
+        crl_entries: 4,
+        security_groups: 16,
+        terminate_connections: 6,
+    };
+    assert_eq!(config.environment.quotas, wanted);
+    for key in [
+        "endpoints",
+        "authorization_rules",
+        "routes_per_association",
+        "crl_entries",
+        "security_groups",
+        "terminate_connections",
+    ] {
+        for bad in ["0", "-1", "20001"] {
+            refuses(
+                &format!("[api]\n[quotas]\n{key} = {bad}"),
+                3,
+                &["out of range", "choose between 1 and"],
+            );
+        }
+    }
+    refuses("[api]\n[quotas]\nrules = 5", 3, &["rules", "authorization_rules"]);
+    let unused = read("[quotas]\nendpoints = 6").warnings;
+    assert!(
+        unused[0].to_string().contains("there is no [api]"),
+        "{unused:?}"
+    );
 }
 
 #[test]

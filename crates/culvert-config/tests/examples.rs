@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use culvert_config::{Config, ControlChannel, DEFAULT_MODERATION, DataCipher, Digest, Mssfix, Offload};
+use culvert_config::{
+    Config, ControlChannel, DEFAULT_MODERATION, DataCipher, Digest, Mssfix, Offload, Quotas,
+};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config")
@@ -45,6 +47,7 @@ fn the_reference_names_every_key() {
         "[offload]\nzzzzzzzzzzzz = 1",
         "[admin]\nzzzzzzzzzzzz = 1",
         "[account]\nzzzzzzzzzzzz = 1",
+        "[quotas]\nzzzzzzzzzzzz = 1",
         "[api]\nzzzzzzzzzzzz = 1",
         "[[vpc]]\nzzzzzzzzzzzz = 1",
         "[[subnet]]\nzzzzzzzzzzzz = 1",
@@ -96,6 +99,11 @@ fn settings_arrive_where_they_belong() {
     assert_eq!(config.worker_cpus, [0]);
     assert_eq!(config.moderation, DEFAULT_MODERATION);
     assert_eq!(config.offload, Offload::default());
+    assert_eq!(
+        config.environment.quotas,
+        Quotas::default(),
+        "the reference shows them"
+    );
     assert_eq!(endpoint.server_v4().to_string(), "10.8.0.1");
     assert_eq!(endpoint.server_v6().unwrap().to_string(), "fd00:8::1");
     let certificate = endpoint.server_certificate.path().unwrap();

@@ -15,7 +15,7 @@ use crate::environment::Environment;
 use crate::error::{AcmError, AcmErrorCode, ServiceError};
 use crate::id::{CertificateArn, EndpointId};
 use crate::record;
-use crate::registry::{ANY_CHANGE, Registry};
+use crate::registry::{ANY_CHANGE, Registry, Stored};
 use crate::request::ImportCertificate;
 use crate::retry::tries;
 
@@ -62,8 +62,9 @@ impl Certificates {
     /// keeps its tags.
     ///
     /// # Errors
-    /// `ResourceNotFoundException`, `ValidationException`, `ResourceInUseException` if clients of an endpoint are checked by
-    /// an authority that the new one lacks, and [`ServiceError`].
+    /// `ResourceNotFoundException`, `ValidationException`, also if an endpoint shows it and clients couldn't trust it any
+    /// more, `ResourceInUseException` if clients of an endpoint are checked by an authority that the new one lacks, and
+    /// [`ServiceError`].
     pub fn import(
         &self,
         request: &ImportCertificate,
@@ -86,6 +87,14 @@ impl Certificates {
                 let mut endpoints = listing.endpoints.iter();
                 if let Some(user) = endpoints.find(|stored| checks_clients_by(&stored.endpoint, &arn)) {
                     return Err(in_use(&arn, &user.endpoint.id).into());
+                }
+            }
+            if let Err(reason) = certificate.check_root() {
+                let mut endpoints = listing.endpoints.iter();
+                let shows = |stored: &&Stored| stored.endpoint.server_certificate == arn;
+                if let Some(user) = endpoints.find(shows) {
+                    let message = format!("{} shows it to clients: {reason}", user.endpoint.id);
+                    return Err(AcmError::new(AcmErrorCode::Validation, message).into());
                 }
             }
             let condition = match &found {

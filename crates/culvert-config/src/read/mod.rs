@@ -10,6 +10,7 @@ mod document;
 mod endpoint;
 mod environment;
 mod networks;
+mod quotas;
 mod security_group;
 mod suggest;
 mod table;

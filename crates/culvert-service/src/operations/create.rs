@@ -47,10 +47,7 @@ impl Endpoint {
                 .clone()
                 .filter(|text| !text.is_empty()),
             client_cidr_block: client_cidr(request, surroundings)?,
-            server_certificate: surroundings
-                .certificate("ServerCertificateArn", &request.server_certificate_arn)?
-                .arn
-                .clone(),
+            server_certificate: surroundings.server_certificate(&request.server_certificate_arn)?,
             authentication: authentication(&request.authentication, surroundings)?,
             connection_log: ConnectionLog::Off,
             dns_servers: settings::dns_servers(&request.dns_servers)?,
@@ -280,23 +277,31 @@ fn check_foreign_members(number: usize, request: &AuthenticationRequest) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{NOW, certificate, code, create_request, endpoint, environment};
+    use super::super::samples::{
+        NOW, certificate, code, create_request, endpoint, environment, intermediate, self_signed,
+    };
     use super::*;
+    use crate::certificate::Certificate;
     use crate::environment::Directory;
+    use crate::id::CertificateArn;
 
     fn create(change: impl FnOnce(&mut CreateEndpoint)) -> Result<Endpoint, ApiError> {
+        let mut request = create_request();
+        change(&mut request);
+        create_with(&request, &[certificate()])
+    }
+
+    fn create_with(request: &CreateEndpoint, certificates: &[Certificate]) -> Result<Endpoint, ApiError> {
         let mut environment = environment();
         environment.directories.push(Directory {
             id: "d-0123456789".into(),
         });
-        let mut request = create_request();
-        change(&mut request);
         let surroundings = Surroundings {
             environment: &environment,
-            certificates: &[certificate()],
+            certificates,
             endpoints: &[],
         };
-        Endpoint::create(&request, surroundings, EndpointId::from_random([2; 9]), NOW)
+        Endpoint::create(request, surroundings, EndpointId::from_random([2; 9]), NOW)
     }
 
     #[test]
@@ -312,24 +317,38 @@ mod tests {
 
     #[test]
     fn a_client_root_must_bring_its_authority() {
-        let mut alone = certificate();
-        alone.chain.clear();
-        let surroundings = Surroundings {
-            environment: &environment(),
-            certificates: &[alone],
-            endpoints: &[],
-        };
-        let refused = Endpoint::create(
-            &create_request(),
-            surroundings,
-            EndpointId::from_random([2; 9]),
-            NOW,
-        );
-        let message = refused.unwrap_err().message;
+        let mut alone = self_signed();
+        alone.arn = CertificateArn::from_random("us-east-1", "123456789012", [8; 16]);
+        let mut request = create_request();
+        request.authentication[0].client_root_certificate_chain_arn = Some(alone.arn.to_string());
+        let message = create_with(&request, &[certificate(), alone])
+            .unwrap_err()
+            .message;
         assert!(
             message.contains("import it again with its CertificateChain"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_server_certificate_must_lead_up_to_its_root() {
+        let mut cut = certificate();
+        (cut.certificate, cut.chain) = (intermediate().certificate, String::new());
+        let refused = create_with(&create_request(), &[cut]).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::InvalidParameterValue);
+        assert!(
+            refused.message.contains("ends at CN=Middle, issued by CN=Root,"),
+            "{}",
+            refused.message
+        );
+        create_with(&create_request(), &[intermediate()]).unwrap();
+        let mut by_password = create_request();
+        by_password.authentication = vec![AuthenticationRequest {
+            kind: "directory-service-authentication".into(),
+            directory_id: Some("d-0123456789".into()),
+            ..AuthenticationRequest::default()
+        }];
+        create_with(&by_password, &[self_signed()]).unwrap();
     }
 
     #[test]

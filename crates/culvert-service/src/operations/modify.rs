@@ -48,7 +48,7 @@ impl Endpoint {
         surroundings: Surroundings<'_>,
     ) -> Result<(), ApiError> {
         if let Some(arn) = &change.server_certificate_arn {
-            self.server_certificate = surroundings.certificate("ServerCertificateArn", arn)?.arn.clone();
+            self.server_certificate = surroundings.server_certificate(arn)?;
         }
         if let Some(servers) = &change.dns_servers {
             self.dns_servers = settings::dns_servers(servers)?;
@@ -114,8 +114,9 @@ impl Endpoint {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{associated, certificate, code, endpoint, environment, id};
+    use super::super::samples::{associated, certificate, code, endpoint, environment, id, intermediate};
     use super::*;
+    use crate::certificate::Certificate;
     use crate::request::{BannerChange, EndpointSettings};
 
     fn modify(endpoint: &mut Endpoint, change: &ModifyEndpoint) -> Result<(), ApiError> {
@@ -224,6 +225,31 @@ mod tests {
         assert_eq!(endpoint, before);
         modify(&mut endpoint, &change(Some("vpc-00000001"), &["sg-00000002"])).unwrap();
         assert_eq!(endpoint.security_group_ids, ["sg-00000002"]);
+    }
+
+    #[test]
+    fn a_certificate_that_clients_cannot_trust_is_not_shown() {
+        let mut endpoint = endpoint();
+        let cut = Certificate {
+            chain: String::new(),
+            ..intermediate()
+        };
+        let environment = environment();
+        let change = ModifyEndpoint {
+            server_certificate_arn: Some(cut.arn.to_string()),
+            ..ModifyEndpoint::default()
+        };
+        let with = |certificate| [certificate];
+        let mut modify = |certificates: &[Certificate]| {
+            let surroundings = Surroundings {
+                environment: &environment,
+                certificates,
+                endpoints: &[],
+            };
+            endpoint.modify(&change, surroundings)
+        };
+        assert_eq!(code(modify(&with(cut))), ErrorCode::InvalidParameterValue);
+        modify(&with(intermediate())).unwrap();
     }
 
     #[test]

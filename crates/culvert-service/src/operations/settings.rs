@@ -53,6 +53,15 @@ impl Surroundings<'_> {
             })
     }
 
+    /// The ARN of the certificate that an endpoint is to show, if clients can trust it.
+    pub(super) fn server_certificate(&self, arn: &str) -> Result<CertificateArn, ApiError> {
+        const PARAMETER: &str = "ServerCertificateArn";
+        let certificate = self.certificate(PARAMETER, arn)?;
+        let refuse = |reason| invalid(PARAMETER, format!("{arn} can't be shown to clients: {reason}"));
+        certificate.check_root().map_err(refuse)?;
+        Ok(certificate.arn.clone())
+    }
+
     pub(super) fn vpc(&self, id: &str) -> Result<&Vpc, ApiError> {
         self.environment.vpc(id).ok_or_else(|| {
             ApiError::new(
