@@ -94,9 +94,8 @@ def send(method, path, body, headers):
     connection = http.client.HTTPConnection(*ADDRESS, timeout=30)
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-        for name, value in headers.items():
+        for name, value in {"content-length": str(len(body)), **headers}.items():
             connection.putheader(name, value)
-        connection.putheader("content-length", str(len(body)))
         connection.endheaders(body)
         return Answer(connection.getresponse())
     finally:
