@@ -27,12 +27,12 @@ def routes(ec2, endpoint, **filters):
     return found
 
 
-def added(endpoint, destination, target=SUBNET_A, kind="Nat", **more):
+def added(endpoint, destination, target=SUBNET_A, **more):
     return {
         "ClientVpnEndpointId": endpoint,
         "DestinationCidr": destination,
         "TargetSubnet": target,
-        "Type": kind,
+        **({} if target == "local" else {"Type": "Nat"}),
         "Origin": "add-route",
         "Status": {"Code": "active"},
         **more,
@@ -160,7 +160,7 @@ def test_clients_reach_each_other_by_a_local_route(ec2, associated, connect, ana
     add(ec2, endpoint, "10.8.0.0/22", "local", Description="clients")
     settled(ec2, endpoint)
     assert routes(ec2, endpoint, origin=["add-route"]) == [
-        added(endpoint, "10.8.0.0/22", "local", "Local", Description="clients")
+        added(endpoint, "10.8.0.0/22", "local", Description="clients")
     ]
     first = connect(endpoint, ana).connected()
     second = connect(endpoint, authority.issue("ben.test"), index=1).connected()

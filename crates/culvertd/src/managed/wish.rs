@@ -127,15 +127,13 @@ impl Surroundings<'_> {
     /// Clients of managed endpoints have no IPv6 addresses, so what concerns IPv6 can never meet a packet: it is left out.
     fn networks(&self, endpoint: &Endpoint, spec: &mut EndpointSpec) -> Result<(), String> {
         for id in associated(endpoint) {
-            let subnet = self.subnet(id)?;
-            spec.target_networks.push(TargetNetwork {
-                cidr: subnet.cidr_block.into(),
-                // The routes that came with the association are among the endpoint's.
-                automatic_route: false,
-                interface: subnet.interface.clone(),
-                nat: subnet.nat,
-            });
+            spec.target_networks.push(target_network(self.subnet(id)?));
         }
+        let beside = self.environment.subnets.iter().filter(|subnet| {
+            endpoint.vpc_id.as_ref() == Some(&subnet.vpc_id) && !associated(endpoint).any(|id| id == subnet.id)
+        });
+        // The routes to the VPC's blocks lead to its other subnets too, which may be behind other interfaces.
+        spec.target_networks.extend(beside.map(target_network));
         for route in endpoint
             .routes
             .iter()
@@ -181,6 +179,16 @@ impl Surroundings<'_> {
         };
         let open = endpoint.security_group_ids.is_empty() || allowed.iter().any(everything);
         Ok((!open).then_some(allowed))
+    }
+}
+
+fn target_network(subnet: &Subnet) -> TargetNetwork {
+    TargetNetwork {
+        cidr: subnet.cidr_block.into(),
+        // The routes that came with the association are among the endpoint's.
+        automatic_route: false,
+        interface: subnet.interface.clone(),
+        nat: subnet.nat,
     }
 }
 
@@ -267,8 +275,16 @@ mod tests {
         let routes: Vec<String> = config.route_table().iter().map(ToString::to_string).collect();
         assert_eq!(routes, ["10.20.0.0/16"], "the subnet has no route of its own");
         let nat = config.nat_rules();
-        assert_eq!(nat.len(), 2, "the subnet, and what lies behind it");
-        assert!(nat.iter().all(|rule| rule.interface.as_deref() == Some("eth1")));
+        let nat: Vec<(String, Option<&str>)> = nat
+            .iter()
+            .map(|rule| (rule.destination.to_string(), rule.interface.as_deref()))
+            .collect();
+        let wanted = [
+            ("10.20.1.0/24".to_owned(), Some("eth1")),
+            ("10.20.0.0/16".to_owned(), Some("eth1")),
+            ("10.20.2.0/24".to_owned(), None),
+        ];
+        assert_eq!(nat, wanted, "the subnet, what lies behind it, and the other subnet of the VPC");
     }
 
     #[test]
@@ -289,7 +305,7 @@ mod tests {
         sample.endpoint.routes.push(route);
         sample.endpoint.rules[0].state = RuleState::Revoking;
         let config = sample.config().unwrap();
-        assert_eq!((config.target_networks.len(), config.routes.len()), (1, 1));
+        assert_eq!((config.target_networks.len(), config.routes.len()), (2, 1));
         assert!(config.authorization_rules.is_empty());
     }
 
