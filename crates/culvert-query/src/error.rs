@@ -112,6 +112,8 @@ error_codes! {
     Unavailable "Unavailable" 503 "Not able to answer now; SDKs retry.",
     InvalidVpcIdNotFound "InvalidVpcID.NotFound" 400 "Unknown VPC.",
     InvalidGroupNotFound "InvalidGroup.NotFound" 400 "Unknown security group.",
+    InvalidSubnetIdNotFound "InvalidSubnetID.NotFound" 400 "Unknown subnet, where not an endpoint's is asked for.",
+    InvalidNetworkInterfaceIdNotFound "InvalidNetworkInterfaceID.NotFound" 400 "Unknown network interface.",
     InvalidSubnetIdMalformed "InvalidSubnetID.Malformed" 400 "Not the form of a subnet id.",
     // Client VPN.
     EndpointIdNotFound "InvalidClientVpnEndpointId.NotFound" 400 "Unknown endpoint.",

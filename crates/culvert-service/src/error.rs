@@ -1,5 +1,6 @@
 //! Why a call of the service layer failed.
 
+use culvert_query::params::ParamError;
 use culvert_query::{ApiError, ErrorCode};
 use culvert_store::{Key, StoreError};
 
@@ -37,6 +38,12 @@ pub enum ServiceError {
 impl From<ApiError> for ServiceError {
     fn from(error: ApiError) -> Self {
         Self::Refused(error)
+    }
+}
+
+impl From<ParamError> for ServiceError {
+    fn from(error: ParamError) -> Self {
+        Self::Refused(error.into())
     }
 }
 

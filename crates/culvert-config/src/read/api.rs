@@ -65,8 +65,7 @@ pub(super) fn warn_of_unused(document: &Document<'_>, environment: &Environment)
         ("directory[0]", !environment.directories.is_empty()),
     ];
     for (section, _) in sections.into_iter().filter(|(_, given)| *given) {
-        let message =
-            "only endpoints managed through the API use this, and this version does not serve it yet";
-        document.warn(section, Fault::new(message, "remove it"));
+        let message = "only endpoints managed through the API use this, and there is no [api]";
+        document.warn(section, Fault::new(message, "add [api], or remove this"));
     }
 }

@@ -1,8 +1,10 @@
-//! `[account]`, `[quotas]`, `[[vpc]]`, `[[subnet]]`, `[[security_group]]`, `[[directory]]`: what an account would provide.
+//! `[account]`, `[quotas]`, `[[vpc]]`, `[[subnet]]`, `[[security_group]]`, `[[directory]]`, `[[connect_handler]]`: what an
+//! account would provide.
 
 use ipnetwork::IpNetwork;
 
 use super::authentication::password;
+use super::connect_handler::connect_handlers;
 use super::document::Document;
 use super::quotas::quotas;
 use super::security_group::security_groups;
@@ -31,6 +33,7 @@ pub(super) fn environment(document: &Document<'_>, root: &Table<'_, '_>) -> Envi
         security_groups,
         directories,
         quotas,
+        connect_handlers: connect_handlers(document, root),
     }
 }
 

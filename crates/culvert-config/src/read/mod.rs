@@ -3,6 +3,7 @@
 
 mod api;
 mod authentication;
+mod connect_handler;
 mod control_channel;
 mod daemon;
 mod document;
