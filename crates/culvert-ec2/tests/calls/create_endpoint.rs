@@ -250,6 +250,34 @@ fn each_reason_against_an_endpoint_has_its_code_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn federated_users_are_not_supported() {
+    let lab = Lab::new();
+    let form = lab
+        .create_form()
+        .replace("=certificate-auth", "=federated-auth")
+        .replace(
+            "MutualAuthentication.ClientRootCertificateChainArn",
+            "FederatedAuthentication.SAMLProviderArn",
+        );
+    assert_eq!(lab.code(&form), ErrorCode::UnsupportedOperation);
+}
+
+#[test]
+fn the_length_of_a_banner_is_counted_in_characters() {
+    let lab = Lab::new();
+    let banner = "\u{e4}".repeat(1400);
+    lab.members(&format!(
+        "{}&ClientLoginBannerOptions.Enabled=true&ClientLoginBannerOptions.BannerText={}",
+        lab.create_form(),
+        encoded(&banner)
+    ));
+    assert_eq!(
+        text(&lab.members("Action=DescribeClientVpnEndpoints"), "bannerText"),
+        banner
+    );
+}
+
+#[test]
 fn there_are_only_as_many_endpoints_as_the_quota_allows() {
     let lab = Lab::new();
     let mut environment = (**lab.ec2.environment.load()).clone();

@@ -7,6 +7,7 @@ mod all_actions;
 mod botocore;
 mod connections;
 mod create_endpoint;
+mod hostile;
 mod lab;
 mod modify_endpoint;
 mod networks;
