@@ -6,7 +6,7 @@ use culvert_service::ServiceError;
 
 use crate::actions::{
     availability_zones, connections, create_endpoint, endpoints, modify_endpoint, network_interfaces,
-    revocation_list, routes, rules, security_groups, subnets, tags, target_networks, vpcs,
+    revocation_list, routes, rules, security_groups, subnets, tags, target_networks, vpc_attribute, vpcs,
 };
 use crate::task::Task;
 use crate::{Call, Ec2};
@@ -54,6 +54,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ("DeleteTags", tags::delete),
     ("DescribeTags", tags::describe),
     ("DescribeVpcs", vpcs::describe),
+    ("DescribeVpcAttribute", vpc_attribute::describe),
     ("DescribeSubnets", subnets::describe),
     ("DescribeSecurityGroups", security_groups::describe),
     ("DescribeAvailabilityZones", availability_zones::describe),

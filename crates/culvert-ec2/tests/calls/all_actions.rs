@@ -42,6 +42,7 @@ pub(crate) fn forms(lab: &Lab, endpoint: &str) -> Vec<String> {
         of("DescribeClientVpnConnections", ""),
         "Action=DescribeTags".into(),
         "Action=DescribeVpcs".into(),
+        "Action=DescribeVpcAttribute&VpcId=vpc-00000001&Attribute=enableDnsSupport".into(),
         "Action=DescribeSubnets".into(),
         "Action=DescribeSecurityGroups".into(),
         "Action=DescribeAvailabilityZones".into(),

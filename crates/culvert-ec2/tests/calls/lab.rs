@@ -130,7 +130,7 @@ impl Lab {
         };
         let params = Params::from_request(&request, &Limits::default())?;
         let random = || {
-            self.random.set(self.random.get() + 1);
+            self.random.set(self.random.get().wrapping_add(1));
             [self.random.get(); 16]
         };
         let answer = self.ec2.answer(&Call {

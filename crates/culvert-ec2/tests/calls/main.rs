@@ -10,6 +10,7 @@ mod create_endpoint;
 mod hostile;
 mod lab;
 mod modify_endpoint;
+mod network_interfaces;
 mod networks;
 mod pages;
 mod repetitions;

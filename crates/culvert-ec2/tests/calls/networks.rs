@@ -2,7 +2,7 @@
 
 use culvert_query::ErrorCode;
 
-use crate::lab::{Lab, id, texts};
+use crate::lab::{Lab, texts};
 
 #[test]
 fn a_vpc_shows_its_blocks() {
@@ -22,6 +22,31 @@ fn a_vpc_shows_its_blocks() {
          <cidrBlock>10.20.0.0/16</cidrBlock></item></vpcSet>"
     );
     assert_eq!(lab.members("Action=DescribeVpcs&VpcId.1=vpc-00000001"), wanted);
+}
+
+#[test]
+fn the_attributes_of_a_vpc_are_off() {
+    let lab = Lab::new();
+    let ask = |id: &str, name: &str| format!("Action=DescribeVpcAttribute&VpcId={id}&Attribute={name}");
+    for name in [
+        "enableDnsSupport",
+        "enableDnsHostnames",
+        "enableNetworkAddressUsageMetrics",
+    ] {
+        assert_eq!(
+            lab.members(&ask("vpc-00000001", name)),
+            format!("<vpcId>vpc-00000001</vpcId><{name}><value>false</value></{name}>")
+        );
+    }
+    assert_eq!(
+        lab.code(&ask("vpc-00000099", "enableDnsSupport")),
+        ErrorCode::InvalidVpcIdNotFound
+    );
+    assert_eq!(
+        lab.code(&ask("vpc-00000001", "color")),
+        ErrorCode::InvalidParameterValue
+    );
+    assert_eq!(lab.code(&ask("vpc-00000001", "")), ErrorCode::MissingParameter);
 }
 
 #[test]
@@ -83,48 +108,6 @@ fn a_zone_is_listed_once_however_many_subnets_are_in_it() {
         texts(&all, "zoneId"),
         ["use1-az1", "use1-az2", "use1-az4", "use1-az5", "use1-az6"]
     );
-}
-
-#[test]
-fn an_association_has_a_network_interface() {
-    let lab = Lab::new();
-    let endpoint = lab.associated();
-    let interface = id("eni-", 2);
-    let wanted = format!(
-        "<networkInterfaceSet><item><availabilityZone>us-east-1a</availabilityZone>\
-         <description>ClientVPN Endpoint resource: {endpoint}</description>\
-         <groupSet><item><groupId>sg-00000001</groupId><groupName>default</groupName></item></groupSet>\
-         <interfaceType>interface</interfaceType><networkInterfaceId>{interface}</networkInterfaceId>\
-         <ownerId>123456789012</ownerId><requesterManaged>true</requesterManaged>\
-         <sourceDestCheck>false</sourceDestCheck><status>in-use</status><subnetId>subnet-0000000a</subnetId>\
-         <tagSet></tagSet><vpcId>vpc-00000001</vpcId></item></networkInterfaceSet>"
-    );
-    assert_eq!(lab.members("Action=DescribeNetworkInterfaces"), wanted);
-    let by_id = format!("Action=DescribeNetworkInterfaces&NetworkInterfaceId.1={interface}");
-    assert_eq!(lab.members(&by_id), wanted);
-    let association = id("cvpn-assoc-", 2);
-    lab.members(&format!(
-        "Action=DisassociateClientVpnTargetNetwork&ClientVpnEndpointId={endpoint}&AssociationId={association}"
-    ));
-    assert!(lab.members(&by_id).contains("<status>detaching</status>"));
-    lab.settle();
-    assert_eq!(lab.code(&by_id), ErrorCode::InvalidNetworkInterfaceIdNotFound);
-}
-
-#[test]
-fn there_is_no_interface_where_an_association_failed() {
-    let lab = Lab::new();
-    let endpoint = lab.endpoint();
-    lab.members(&format!(
-        "Action=AssociateClientVpnTargetNetwork&ClientVpnEndpointId={endpoint}&SubnetId=subnet-0000000a"
-    ));
-    assert!(
-        lab.members("Action=DescribeNetworkInterfaces")
-            .contains("<status>attaching</status>")
-    );
-    lab.settle_with(Err("the port is taken"));
-    let none = "<networkInterfaceSet></networkInterfaceSet>";
-    assert_eq!(lab.members("Action=DescribeNetworkInterfaces"), none);
 }
 
 #[test]
