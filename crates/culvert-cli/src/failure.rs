@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use culvert_admin::{AdminError, ErrorCode};
-use culvert_auth::UsersError;
+use culvert_auth::{AccessKeyError, UsersError};
 use culvert_pki::PkiError;
 use serde_json::json;
 
@@ -56,6 +56,9 @@ fn status(error: &anyhow::Error) -> u8 {
             AdminError::Refused(_) => 1,
             _ => 3,
         };
+    }
+    if let Some(AccessKeyError::Unknown(_)) = error.downcast_ref() {
+        return 4;
     }
     match (
         error.downcast_ref::<UsersError>(),

@@ -1,9 +1,10 @@
-//! The Culvert command line: certificates, profiles, keys and users on files; status and control of a running
+//! The Culvert command line: certificates, profiles, keys, users and access keys on files; status and control of a running
 //! daemon over its administration socket.
 //!
 //! Every command prints text for people or, with `--json`, one JSON document. Exit status: 0 done, 1 failed,
-//! 2 wrong usage, 3 the daemon does not answer, 4 there is no such client, user or certificate.
+//! 2 wrong usage, 3 the daemon does not answer, 4 there is no such client, user, certificate or access key.
 
+mod access_key;
 mod check;
 mod control;
 mod failure;
@@ -31,7 +32,7 @@ use output::Output;
 )]
 #[command(
     after_help = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 the daemon does not answer, \
-    4 there is no such client, user or certificate."
+    4 there is no such client, user, certificate or access key."
 )]
 struct Cli {
     /// Print one JSON document instead of text
@@ -62,6 +63,9 @@ enum Command {
     /// Manage the users file
     #[command(subcommand)]
     User(user::User),
+    /// Manage the access keys of the management API
+    #[command(subcommand)]
+    AccessKey(access_key::AccessKeys),
 }
 
 fn main() -> ExitCode {
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
         Command::Profile(arguments) => arguments.run(&output),
         Command::Keygen(command) => command.run(&output),
         Command::User(command) => command.run(&output),
+        Command::AccessKey(command) => command.run(&output),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! `culvert keygen` and `culvert user`, with the stock `openvpn` as judge of the keys.
+//! `culvert keygen`, `culvert user` and `culvert access-key`, with the stock `openvpn` as judge of the keys.
 
 // A test's helpers may fail loudly and talk.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
@@ -193,4 +193,76 @@ fn mistakes_with_users_are_named_and_change_nothing() {
     says("user list", "", 1, "users:1: ");
     let json = bench.fails("user remove carol --users-file nothing --json", 4);
     assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["error"].is_string());
+}
+
+#[test]
+fn access_keys_are_made_listed_and_deleted() {
+    let bench = Bench::new();
+    let file = "--file state/access-keys";
+    let made = bench.json(&format!("access-key create --description laptop {file}"));
+    let (id, secret) = (
+        made["access_key_id"].as_str().unwrap(),
+        made["secret_access_key"].as_str().unwrap(),
+    );
+    assert!(id.starts_with("AKIA") && secret.len() == 40, "{made}");
+    assert_eq!(mode(bench.path("state/access-keys")), 0o600);
+    assert!(bench.read("state/access-keys").contains(secret));
+
+    let text = bench.ok(&format!("access-key create {file}"));
+    let second = text.lines().next().unwrap().split_whitespace().last().unwrap();
+    assert!(
+        text.contains(&format!(
+            "aws configure set aws_access_key_id '{second}' --profile culvert\n"
+        )),
+        "{text}"
+    );
+    let listed = bench.ok(&format!("access-key list {file}"));
+    assert!(
+        listed.contains(id) && listed.contains("laptop") && listed.contains(second),
+        "{listed}"
+    );
+    assert!(!listed.contains(secret), "{listed}");
+
+    assert_eq!(
+        bench.ok(&format!("access-key delete {id} {file}")),
+        format!("deleted {id}\n")
+    );
+    let listed = bench.json(&format!("access-key list {file}"));
+    assert_eq!(listed["access_keys"].as_array().unwrap().len(), 1);
+    assert!(!bench.read("state/access-keys").contains(secret));
+    let error = bench.fails(&format!("access-key delete {id} {file}"), 4);
+    assert!(error.contains("no access key"), "{error}");
+}
+
+#[test]
+fn access_keys_are_where_the_configuration_says_and_clients_learn_where_the_api_is() {
+    let bench = Bench::new();
+    bench.write(
+        "culvert.toml",
+        "[account]\nregion = \"eu-west-1\"\n[api]\nlisten = \"127.0.0.1:9443\"\naccess_keys = \"my-keys\"\n",
+    );
+    let text = bench.ok("access-key create");
+    for setting in ["region 'eu-west-1'", "endpoint_url 'http://127.0.0.1:9443'"] {
+        assert!(
+            text.contains(&format!("aws configure set {setting} --profile")),
+            "{text}"
+        );
+    }
+    assert!(bench.read("my-keys").contains("[[access_key]]"));
+}
+
+#[test]
+fn access_keys_that_others_can_read_are_not_used() {
+    let bench = Bench::new();
+    bench.write("open", "");
+    std::fs::set_permissions(
+        bench.path("open"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o644),
+    )
+    .unwrap();
+    for command in ["create", "list", "delete AKIAEXAMPLEEXAMPLE22"] {
+        let error = bench.fails(&format!("access-key {command} --file open"), 1);
+        assert!(error.contains("chmod 600 open"), "{error}");
+    }
+    assert_eq!(bench.read("open"), "");
 }
