@@ -1,16 +1,35 @@
 //! The actions of the EC2 Query API that concern Client VPN endpoints and what they refer to: forms into operations of
 //! the service layer, resources into XML. No sockets, no clock, no randomness.
 //!
+//! ```text
+//! dispatch   which action is meant, and which are known but not supported
+//! actions/   one action each: reads its form, calls the service layer, writes its answer
+//! task       what all actions do alike: DryRun, client tokens, changes of an endpoint
+//! listing    what all describe calls do alike: filters and pages
+//! form       values that forms carry as text
+//! render/    resources as XML
+//! ```
+//!
 //! Source: Amazon EC2 API Reference, API version 2016-11-15.
 
 #![forbid(unsafe_code)]
 
+mod actions;
+mod call;
+mod dispatch;
+mod form;
+mod listing;
+mod render;
+mod task;
+
+use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use culvert_query::params::Params;
+use culvert_query::page::PageKey;
 use culvert_service::{Certificates, Environment, Registry, ServiceError, Tunnels};
-use time::OffsetDateTime;
+
+pub use call::Call;
 
 /// The EC2 service of one account in one region.
 pub struct Ec2 {
@@ -22,18 +41,14 @@ pub struct Ec2 {
     pub environment: Arc<ArcSwap<Environment>>,
     /// What runs.
     pub tunnels: Arc<dyn Tunnels>,
+    /// Makes the tokens that continue a long list.
+    pub page_key: PageKey,
 }
 
-/// One verified request.
-pub struct Call<'a> {
-    /// Its form.
-    pub params: &'a Params,
-    /// The id its answer carries.
-    pub request_id: &'a str,
-    /// The time.
-    pub now: OffsetDateTime,
-    /// Fresh random bytes for ids and tokens.
-    pub random: &'a dyn Fn() -> [u8; 16],
+impl fmt::Debug for Ec2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ec2").finish_non_exhaustive()
+    }
 }
 
 impl Ec2 {
@@ -42,7 +57,6 @@ impl Ec2 {
     /// # Errors
     /// What the action refuses, and what fails inside; [`ServiceError::to_api`] is what the caller may know of it.
     pub fn answer(&self, call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
-        let _ = call;
-        todo!()
+        dispatch::answer(self, call)
     }
 }

@@ -1,0 +1,141 @@
+//! `CreateClientVpnEndpoint`.
+
+use std::collections::BTreeMap;
+
+use culvert_query::ApiError;
+use culvert_query::params::{Group, ParamError};
+use culvert_service::{
+    AuthenticationRequest, CreateEndpoint, Endpoint, EndpointId, ServiceError, Surroundings, Transport,
+};
+use ipnetwork::{IpNetwork, Ipv4Network};
+
+use super::settings;
+use crate::form::{addresses, filled, optional_network, owned, owned_texts, unsupported};
+use crate::render::{self, status};
+use crate::task::Task;
+
+/// Most tags of one request.
+const MAX_TAGS: usize = 50;
+/// What endpoints are called where tags are given.
+pub(super) const RESOURCE_TYPE: &str = "client-vpn-endpoint";
+/// The families of addresses that an endpoint could carry.
+const FAMILIES: &[(&str, bool)] = &[("ipv4", true), ("ipv6", false), ("dual-stack", false)];
+
+/// Creates an endpoint.
+pub(crate) fn create(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
+    let request = read(&task.form)?;
+    let repeat = task.repeat()?;
+    task.ready()?;
+    let id = EndpointId::from_random(task.call.id_bytes());
+    let endpoint = task.ec2.registry.add(task.once(repeat.as_ref()), |endpoints| {
+        // Read each time: only then they are as of the moment the endpoint is added.
+        let certificates = task.ec2.certificates.list()?;
+        let surroundings = Surroundings {
+            environment: &task.environment,
+            certificates: &certificates,
+            endpoints,
+        };
+        Endpoint::create(&request, surroundings, id.clone(), task.call.now).map_err(ServiceError::from)
+    })?;
+    task.answer(|root| {
+        root.text("clientVpnEndpointId", endpoint.id.as_str());
+        status(root, render::endpoint_state(endpoint.state));
+        root.text("dnsName", &render::dns_name(&task.environment, &endpoint.id));
+    })
+}
+
+fn read(form: &Group<'_>) -> Result<CreateEndpoint, ApiError> {
+    settings::refuse_unsupported(form)?;
+    check_families(form)?;
+    if form.group("ConnectionLogOptions").is_none() {
+        return Err(form.missing("ConnectionLogOptions").into());
+    }
+    Ok(CreateEndpoint {
+        client_cidr_block: client_cidr_block(form)?,
+        server_certificate_arn: form.required("ServerCertificateArn")?.to_owned(),
+        authentication: authentication(form)?,
+        connection_log: settings::connection_log(form)?,
+        dns_servers: addresses(form, "DnsServers")?,
+        transport: form.choice(
+            "TransportProtocol",
+            &[("udp", Transport::Udp), ("tcp", Transport::Tcp)],
+        )?,
+        vpn_port: settings::vpn_port(form)?,
+        description: owned(form, "Description"),
+        split_tunnel: form.boolean("SplitTunnel")?,
+        vpc_id: filled(form, "VpcId"),
+        security_group_ids: owned_texts(form, "SecurityGroupId"),
+        self_service_portal: settings::self_service_portal(form)?,
+        client_connect: settings::client_connect(form)?,
+        session_timeout_hours: settings::session_timeout_hours(form)?,
+        banner: settings::banner(form)?,
+        route_enforcement: settings::route_enforcement(form)?,
+        disconnect_on_session_timeout: form.boolean("DisconnectOnSessionTimeout")?,
+        tags: tags(form)?,
+    })
+}
+
+fn check_families(form: &Group<'_>) -> Result<(), ApiError> {
+    for member in ["EndpointIpAddressType", "TrafficIpAddressType"] {
+        if form.choice(member, FAMILIES)? == Some(false) {
+            let cure = "endpoints are reached over IPv4 and carry IPv4; set it to ipv4, or leave it out";
+            return Err(unsupported(
+                &[member, "=", form.text(member).unwrap_or_default()].concat(),
+                cure,
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn client_cidr_block(form: &Group<'_>) -> Result<Option<Ipv4Network>, ParamError> {
+    const MEMBER: &str = "ClientCidrBlock";
+    match optional_network(form, MEMBER)? {
+        None => Ok(None),
+        Some(IpNetwork::V4(block)) => Ok(Some(block)),
+        Some(IpNetwork::V6(_)) => Err(form.invalid(MEMBER, "It must be an IPv4 network")),
+    }
+}
+
+fn authentication(form: &Group<'_>) -> Result<Vec<AuthenticationRequest>, ParamError> {
+    let methods = form.groups("Authentication");
+    if methods.is_empty() {
+        return Err(form.missing("Authentication"));
+    }
+    methods.iter().map(method).collect()
+}
+
+fn method(form: &Group<'_>) -> Result<AuthenticationRequest, ParamError> {
+    let within = |structure: &str, member: &str| {
+        let structure = form.group(structure)?;
+        filled(&structure, member)
+    };
+    Ok(AuthenticationRequest {
+        kind: form.required("Type")?.to_owned(),
+        directory_id: within("ActiveDirectory", "DirectoryId"),
+        client_root_certificate_chain_arn: within("MutualAuthentication", "ClientRootCertificateChainArn"),
+        saml_provider_arn: within("FederatedAuthentication", "SAMLProviderArn"),
+        self_service_saml_provider_arn: within("FederatedAuthentication", "SelfServiceSAMLProviderArn"),
+    })
+}
+
+fn tags(form: &Group<'_>) -> Result<BTreeMap<String, String>, ApiError> {
+    let specifications = form.tag_specifications(MAX_TAGS)?;
+    let wrong = |reason: &str| ParamError::Value {
+        name: form.full_name("TagSpecification"),
+        value: String::new(),
+        reason: reason.to_owned(),
+    };
+    if specifications.len() > 1 {
+        return Err(wrong("There can be only one").into());
+    }
+    let mut tags = BTreeMap::new();
+    for specification in specifications {
+        if specification.resource_type != RESOURCE_TYPE {
+            return Err(wrong("Its ResourceType must be client-vpn-endpoint").into());
+        }
+        let pairs = specification.tags.into_iter();
+        tags.extend(pairs.map(|tag| (tag.key, tag.value.unwrap_or_default())));
+    }
+    Ok(tags)
+}

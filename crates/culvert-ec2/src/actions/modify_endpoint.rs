@@ -1,0 +1,73 @@
+//! `ModifyClientVpnEndpoint`. What can't be changed after creation is no parameter of this action.
+
+use std::net::IpAddr;
+
+use culvert_query::params::Group;
+use culvert_query::{ApiError, ErrorCode};
+use culvert_service::{ModifyEndpoint, ServiceError, Surroundings};
+
+use super::settings;
+use crate::form::{addresses, filled, owned, owned_texts};
+use crate::task::Task;
+
+/// Changes what is given.
+pub(crate) fn modify(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
+    let id = task.endpoint_id()?;
+    let change = read(&task.form)?;
+    task.ready()?;
+    task.ec2
+        .registry
+        .change(task.once(None), id, |endpoint, endpoints| {
+            // Read each time: only then they are as of the moment the endpoint is changed.
+            let certificates = task.ec2.certificates.list()?;
+            let surroundings = Surroundings {
+                environment: &task.environment,
+                certificates: &certificates,
+                endpoints,
+            };
+            endpoint.modify(&change, surroundings).map_err(ServiceError::from)
+        })?;
+    task.done()
+}
+
+fn read(form: &Group<'_>) -> Result<ModifyEndpoint, ApiError> {
+    settings::refuse_unsupported(form)?;
+    Ok(ModifyEndpoint {
+        server_certificate_arn: filled(form, "ServerCertificateArn"),
+        connection_log: settings::connection_log(form)?,
+        dns_servers: dns_servers(form)?,
+        vpn_port: settings::vpn_port(form)?,
+        description: owned(form, "Description"),
+        split_tunnel: form.boolean("SplitTunnel")?,
+        vpc_id: filled(form, "VpcId"),
+        security_group_ids: owned_texts(form, "SecurityGroupId"),
+        self_service_portal: settings::self_service_portal(form)?,
+        client_connect: settings::client_connect(form)?,
+        session_timeout_hours: settings::session_timeout_hours(form)?,
+        banner: settings::banner(form)?,
+        route_enforcement: settings::route_enforcement(form)?,
+        disconnect_on_session_timeout: form.boolean("DisconnectOnSessionTimeout")?,
+    })
+}
+
+/// `DnsServers`, here a structure: a switch, and the servers if it is on.
+fn dns_servers(form: &Group<'_>) -> Result<Option<Vec<IpAddr>>, ApiError> {
+    const MEMBER: &str = "CustomDnsServers";
+    let Some(options) = form.group("DnsServers") else {
+        return Ok(None);
+    };
+    let servers = addresses(&options, MEMBER)?;
+    match options.boolean("Enabled")? {
+        Some(true) if servers.is_empty() => Err(options.missing(MEMBER).into()),
+        Some(true) => Ok(Some(servers)),
+        Some(false) if servers.is_empty() => Ok(Some(servers)),
+        Some(false) | None => {
+            let message = format!(
+                "{} goes only with {}=true",
+                options.full_name(MEMBER),
+                options.full_name("Enabled")
+            );
+            Err(ApiError::new(ErrorCode::InvalidParameterCombination, message))
+        }
+    }
+}

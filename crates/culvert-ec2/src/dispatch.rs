@@ -1,0 +1,87 @@
+//! Which action a form asks for.
+
+use culvert_query::params::ParamError;
+use culvert_query::{API_VERSION, ApiError, ErrorCode};
+use culvert_service::ServiceError;
+
+use crate::actions::{
+    availability_zones, connections, create_endpoint, endpoints, modify_endpoint, network_interfaces,
+    revocation_list, routes, rules, security_groups, subnets, tags, target_networks, vpcs,
+};
+use crate::task::Task;
+use crate::{Call, Ec2};
+
+/// Carries out an action.
+type Action = fn(&Task<'_>) -> Result<Vec<u8>, ServiceError>;
+
+/// The actions that are served.
+const ACTIONS: &[(&str, Action)] = &[
+    ("CreateClientVpnEndpoint", create_endpoint::create),
+    ("ModifyClientVpnEndpoint", modify_endpoint::modify),
+    ("DeleteClientVpnEndpoint", endpoints::delete),
+    ("DescribeClientVpnEndpoints", endpoints::describe),
+    (
+        "ExportClientVpnClientConfiguration",
+        endpoints::export_configuration,
+    ),
+    ("AssociateClientVpnTargetNetwork", target_networks::associate),
+    (
+        "DisassociateClientVpnTargetNetwork",
+        target_networks::disassociate,
+    ),
+    ("DescribeClientVpnTargetNetworks", target_networks::describe),
+    (
+        "ApplySecurityGroupsToClientVpnTargetNetwork",
+        target_networks::apply_security_groups,
+    ),
+    ("CreateClientVpnRoute", routes::create),
+    ("DeleteClientVpnRoute", routes::delete),
+    ("DescribeClientVpnRoutes", routes::describe),
+    ("AuthorizeClientVpnIngress", rules::authorize),
+    ("RevokeClientVpnIngress", rules::revoke),
+    ("DescribeClientVpnAuthorizationRules", rules::describe),
+    (
+        "ImportClientVpnClientCertificateRevocationList",
+        revocation_list::import,
+    ),
+    (
+        "ExportClientVpnClientCertificateRevocationList",
+        revocation_list::export,
+    ),
+    ("DescribeClientVpnConnections", connections::describe),
+    ("TerminateClientVpnConnections", connections::terminate),
+    ("CreateTags", tags::create),
+    ("DeleteTags", tags::delete),
+    ("DescribeTags", tags::describe),
+    ("DescribeVpcs", vpcs::describe),
+    ("DescribeSubnets", subnets::describe),
+    ("DescribeSecurityGroups", security_groups::describe),
+    ("DescribeAvailabilityZones", availability_zones::describe),
+    ("DescribeNetworkInterfaces", network_interfaces::describe),
+];
+
+/// Actions of Client VPN that exist, but not here; and what to do instead.
+const UNSUPPORTED: &[(&str, &str)] = &[
+    ("AcceptTransitGatewayClientVpnAttachment", NO_TRANSIT_GATEWAY),
+    ("DeleteTransitGatewayClientVpnAttachment", NO_TRANSIT_GATEWAY),
+    ("RejectTransitGatewayClientVpnAttachment", NO_TRANSIT_GATEWAY),
+    ("GetClientVpnEndpointAuthorizationPolicy", NO_POLICY),
+    ("ModifyClientVpnEndpointAuthorizationPolicy", NO_POLICY),
+    ("DeleteClientVpnEndpointAuthorizationPolicy", NO_POLICY),
+];
+const NO_TRANSIT_GATEWAY: &str = "there are no transit gateways: associate subnets instead";
+const NO_POLICY: &str = "there are no authorization policies: use authorization rules instead";
+
+/// Carries out the action that is asked for.
+pub(crate) fn answer(ec2: &Ec2, call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
+    let asked = call.params.action()?;
+    call.params.check_version(API_VERSION)?;
+    if let Some((name, action)) = ACTIONS.iter().find(|(name, _)| *name == asked) {
+        return action(&Task::new(ec2, call, name));
+    }
+    if let Some((name, reason)) = UNSUPPORTED.iter().find(|(name, _)| *name == asked) {
+        let message = format!("{name} is not supported; {reason}");
+        return Err(ApiError::new(ErrorCode::UnsupportedOperation, message).into());
+    }
+    Err(ParamError::InvalidAction(asked.to_owned()).into())
+}
