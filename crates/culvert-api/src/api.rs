@@ -1,8 +1,9 @@
 //! What answers requests, once they are read.
 
+use std::sync::Arc;
+
 use culvert_auth::AccessKeys;
 use culvert_ec2::{Call, Ec2};
-use culvert_query::page::PageKey;
 use culvert_query::params::{Limits as FormLimits, Params};
 use culvert_query::response::CONTENT_TYPE;
 use culvert_query::sigv4::{Credential, SigV4Error, Verifier};
@@ -17,13 +18,12 @@ use crate::head::Head;
 use crate::limits::Limits;
 use crate::peer::Peer;
 use crate::service::Service;
-use crate::{ApiStartError, acm, random, sts};
+use crate::{acm, random, sts};
 
 /// The management API of one account in one region.
 pub struct Api {
     pub(crate) ec2: Ec2,
     keys: AccessKeys,
-    pub(crate) page_key: PageKey,
     pub(crate) limits: Limits,
     pub(crate) gates: Gates,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Gates {
     /// Requests that are being worked on.
     pub(crate) requests: Semaphore,
     /// Threads that work on them.
-    pub(crate) threads: std::sync::Arc<Semaphore>,
+    pub(crate) threads: Arc<Semaphore>,
     /// Bytes of large bodies.
     pub(crate) large_bodies: Semaphore,
 }
@@ -48,26 +48,17 @@ pub(crate) enum Caller {
 
 impl Api {
     /// The API in front of `ec2`, for callers with one of `keys`.
-    ///
-    /// # Errors
-    /// [`ApiStartError::NoRandomness`].
-    pub fn new(ec2: Ec2, keys: AccessKeys, limits: Limits) -> Result<Self, ApiStartError> {
-        use ring::rand::{SecureRandom, SystemRandom};
-        let mut key = zeroize::Zeroizing::new([0; 32]);
-        SystemRandom::new()
-            .fill(&mut *key)
-            .map_err(|_| ApiStartError::NoRandomness)?;
-        Ok(Self {
+    pub fn new(ec2: Ec2, keys: AccessKeys, limits: Limits) -> Self {
+        Self {
             ec2,
             keys,
-            page_key: PageKey::new(&key),
             limits,
             gates: Gates {
                 requests: Semaphore::new(limits.requests),
-                threads: std::sync::Arc::new(Semaphore::new(limits.threads)),
+                threads: Arc::new(Semaphore::new(limits.threads)),
                 large_bodies: Semaphore::new(limits.large_body_bytes),
             },
-        })
+        }
     }
 
     /// Refuses what can't be right whatever the body is: unsigned, for another region, too old.

@@ -41,9 +41,6 @@ pub enum ApiStartError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The system gave no random bytes.
-    #[error("the system has no random bytes to begin with; try again")]
-    NoRandomness,
 }
 
 fn cure(source: &io::Error) -> &'static str {

@@ -92,7 +92,7 @@ impl Call<'_> {
         let cursor = wanted
             .next_token
             .as_deref()
-            .map(|token| self.api.page_key.open(&question, token, self.now))
+            .map(|token| self.api.ec2.page_key.open(&question, token, self.now))
             .transpose()
             .map_err(|error| Refusal::validation(error.to_string()))?;
         let mut found = self.found(&wanted)?;
@@ -107,7 +107,7 @@ impl Call<'_> {
         let next = found
             .get(size.saturating_sub(1))
             .filter(|_| found.len() > size)
-            .map(|(last, _)| self.api.page_key.seal(&question, &cursor_of(last), self.now));
+            .map(|(last, _)| self.api.ec2.page_key.seal(&question, &cursor_of(last), self.now));
         let users = Users::of(&self.api.ec2.registry.snapshot()?);
         let page: Vec<Value> = found
             .iter()

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use culvert_api::{Api, Limits, Listener, Tls, serve};
 use culvert_auth::{AccessKey, AccessKeyFile, AccessKeys};
 use culvert_ec2::Ec2;
+use culvert_query::page::PageKey;
 use culvert_service::{
     Certificates, Connection, ConnectionId, EndpointId, Environment, Quotas, Registry, Termination, Tunnels,
     TunnelsError,
@@ -66,7 +67,7 @@ impl Lab {
         let store: Arc<dyn Store> = Arc::new(
             EmbeddedStore::open(&folder.path().join("store"), Options::default(), Instant::now).unwrap(),
         );
-        let api = Api::new(ec2(store), AccessKeys::open(path).unwrap(), limits).unwrap();
+        let api = Api::new(ec2(store), AccessKeys::open(path).unwrap(), limits);
         Self {
             folder,
             api: Arc::new(api),
@@ -129,6 +130,7 @@ fn ec2(store: Arc<dyn Store>) -> Ec2 {
         certificates: Certificates::new(store),
         environment: Arc::new(ArcSwap::from_pointee(environment)),
         tunnels: Arc::new(Still),
+        page_key: PageKey::new(&[7; 32]),
     }
 }
 
