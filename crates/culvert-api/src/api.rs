@@ -1,5 +1,7 @@
 //! What answers requests, once they are read.
 
+use std::sync::Arc;
+
 use culvert_auth::AccessKeys;
 use culvert_ec2::{Call, Ec2};
 use culvert_query::params::{Limits as FormLimits, Params};
@@ -31,7 +33,7 @@ pub(crate) struct Gates {
     /// Requests that are being worked on.
     pub(crate) requests: Semaphore,
     /// Threads that work on them.
-    pub(crate) threads: std::sync::Arc<Semaphore>,
+    pub(crate) threads: Arc<Semaphore>,
     /// Bytes of large bodies.
     pub(crate) large_bodies: Semaphore,
 }
@@ -53,7 +55,7 @@ impl Api {
             limits,
             gates: Gates {
                 requests: Semaphore::new(limits.requests),
-                threads: std::sync::Arc::new(Semaphore::new(limits.threads)),
+                threads: Arc::new(Semaphore::new(limits.threads)),
                 large_bodies: Semaphore::new(limits.large_body_bytes),
             },
         }

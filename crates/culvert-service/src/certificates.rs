@@ -4,6 +4,8 @@
 //! /certificate/<uuid>   a certificate with its private key and chain
 //! ```
 
+mod tags;
+
 use std::sync::Arc;
 
 use culvert_store::{Compare, Key, KeyRange, KeyValue, Op, RangeRequest, Revision, Store, Txn};

@@ -13,6 +13,7 @@ mod input;
 mod list;
 mod refusal;
 mod show;
+mod tags;
 
 use culvert_query::{Method, Request};
 use serde_json::{Value, json};
@@ -93,9 +94,9 @@ impl Call<'_> {
             "GetCertificate" => self.get(),
             "DeleteCertificate" => self.delete(),
             "ListTagsForCertificate" => self.list_tags(),
-            "AddTagsToCertificate"
-            | "RemoveTagsFromCertificate"
-            | "ExportCertificate"
+            "AddTagsToCertificate" => self.add_tags(),
+            "RemoveTagsFromCertificate" => self.remove_tags(),
+            "ExportCertificate"
             | "GetAccountConfiguration"
             | "PutAccountConfiguration"
             | "RenewCertificate"
@@ -105,7 +106,7 @@ impl Call<'_> {
             | "UpdateCertificateOptions" => Err(Refusal::new(
                 "UnsupportedOperationException",
                 format!(
-                    "{action} is not available here: certificates are imported, with their tags, and deleted"
+                    "{action} is not available here: certificates are imported and deleted, none is issued or renewed"
                 ),
             )),
             _ => Err(Refusal::new(
@@ -127,15 +128,6 @@ impl Call<'_> {
     fn delete(&self) -> Result<Value, Refusal> {
         self.api.ec2.certificates.delete(&self.named()?)?;
         Ok(Value::Null)
-    }
-
-    fn list_tags(&self) -> Result<Value, Refusal> {
-        let found = self.api.ec2.certificates.get(&self.named()?)?;
-        let tags = found.tags.iter();
-        let tags: Vec<Value> = tags
-            .map(|(key, value)| json!({ "Key": key, "Value": value }))
-            .collect();
-        Ok(json!({ "Tags": tags }))
     }
 
     /// The ARN in the request of an action that takes nothing else.

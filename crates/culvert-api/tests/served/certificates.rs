@@ -295,3 +295,36 @@ async fn only_posted_json_with_one_target_is_read() {
     let other = json(Request::post("{}")).header("x-amz-target", "DynamoDB_20120810.ListTables");
     assert_eq!(send(other).await, "UnknownOperationException");
 }
+
+#[tokio::test]
+async fn tags_are_added_changed_and_removed() {
+    let bench = Bench::new().await;
+    let arn = bench.import(&pki("a.example")).await;
+    let with = |tags: Value| json!({ "CertificateArn": arn, "Tags": tags });
+    let tags = async || {
+        bench
+            .ok("ListTagsForCertificate", json!({ "CertificateArn": arn }))
+            .await["Tags"]
+            .clone()
+    };
+    let added = with(json!([{ "Key": "Name", "Value": "other" }, { "Key": "Team" }]));
+    assert_eq!(bench.ok("AddTagsToCertificate", added).await, Value::Null);
+    let (name, team) = (
+        json!({ "Key": "Name", "Value": "other" }),
+        json!({ "Key": "Team", "Value": "" }),
+    );
+    assert_eq!(tags().await, json!([name, team]));
+    let removed = with(json!([{ "Key": "Name", "Value": "server" }, { "Key": "Team" }, { "Key": "No" }]));
+    bench.ok("RemoveTagsFromCertificate", removed).await;
+    assert_eq!(tags().await, json!([name]), "one with another value stays");
+    let many: Vec<Value> = (0..50)
+        .map(|number| json!({ "Key": number.to_string() }))
+        .collect();
+    let (code, _) = bench.refused("AddTagsToCertificate", with(json!(many))).await;
+    assert_eq!(code, "TooManyTagsException");
+    let (code, _) = bench
+        .refused("AddTagsToCertificate", with(json!([{ "Key": "aws:x" }])))
+        .await;
+    assert_eq!(code, "InvalidTagException");
+    assert_eq!(tags().await, json!([name]));
+}

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use culvert_api::{Api, Limits, Listener, Tls, serve};
 use culvert_auth::{AccessKey, AccessKeyFile, AccessKeys};
 use culvert_ec2::Ec2;
+use culvert_query::page::PageKey;
 use culvert_service::{
     Certificates, Connection, ConnectionId, EndpointId, Environment, Quotas, Registry, Termination, Tunnels,
     TunnelsError,
@@ -129,7 +130,7 @@ fn ec2(store: Arc<dyn Store>) -> Ec2 {
         certificates: Certificates::new(store),
         environment: Arc::new(ArcSwap::from_pointee(environment)),
         tunnels: Arc::new(Still),
-        page_key: culvert_query::page::PageKey::new(&[7; 32]),
+        page_key: PageKey::new(&[7; 32]),
     }
 }
 

@@ -5,13 +5,15 @@ use std::time::Duration;
 use culvert_api::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::client::{Request, exchange, read};
 use crate::lab::Lab;
 
 const WHO: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 const SOON: Duration = Duration::from_millis(300);
+/// Longer than anything takes here, however busy the machine is, and shorter than the limits that are not tried.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 fn impatient() -> Limits {
     Limits {
@@ -26,7 +28,7 @@ fn impatient() -> Limits {
 /// Whether the other side ends the connection soon.
 async fn is_closed(stream: &mut TcpStream) -> bool {
     let mut rest = Vec::new();
-    timeout(SOON * 6, stream.read_to_end(&mut rest)).await.is_ok()
+    timeout(PATIENCE, stream.read_to_end(&mut rest)).await.is_ok()
 }
 
 #[tokio::test]
@@ -103,7 +105,7 @@ async fn a_slow_body_is_given_up() {
     let bytes = lab.signer("sts").form(WHO).bytes();
     let mut stream = TcpStream::connect(&served.address).await.unwrap();
     stream.write_all(&bytes[..bytes.len() - 1]).await.unwrap();
-    let answer = timeout(SOON * 6, read(stream)).await.unwrap();
+    let answer = timeout(PATIENCE, read(stream)).await.unwrap();
     answer.is_refused(408, "MalformedQueryString");
 }
 
@@ -114,14 +116,12 @@ async fn a_client_that_never_reads_its_answers_is_given_up() {
     let mut stream = TcpStream::connect(&served.address).await.unwrap();
     let one = String::from_utf8(Request::new("GET", "/").bytes()).unwrap();
     let one = one.replace("connection: close\r\n", "");
-    let begun = Instant::now();
-    // Sends until the server takes no more, and is then cut off.
-    while timeout(SOON * 8, stream.write_all(one.as_bytes()))
+    // Sends until the server takes no more, and is cut off then.
+    while timeout(PATIENCE, stream.write_all(one.as_bytes()))
         .await
-        .is_ok_and(|sent| sent.is_ok())
-    {
-        assert!(begun.elapsed() < Duration::from_secs(60));
-    }
+        .unwrap()
+        .is_ok()
+    {}
 }
 
 #[tokio::test]
@@ -155,8 +155,12 @@ async fn connections_beyond_the_limit_are_told_to_come_back_and_then_closed() {
     let mut last = TcpStream::connect(&served.address).await.unwrap();
     assert!(is_closed(&mut last).await);
     held.clear();
-    sleep(SOON).await;
-    assert_eq!(request.send(&served.address).await.status, 200);
+    let taken_again = async {
+        while request.send(&served.address).await.status != 200 {
+            sleep(SOON).await;
+        }
+    };
+    timeout(PATIENCE, taken_again).await.unwrap();
 }
 
 #[tokio::test]
@@ -212,5 +216,5 @@ async fn what_does_not_end_by_itself_is_ended() {
     begun.write_all(&bytes[..bytes.len() - 1]).await.unwrap();
     sleep(SOON).await;
     served.stop();
-    timeout(SOON * 6, &mut served.task).await.unwrap().unwrap();
+    timeout(PATIENCE, &mut served.task).await.unwrap().unwrap();
 }

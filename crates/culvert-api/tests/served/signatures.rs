@@ -171,3 +171,24 @@ async fn only_the_root_path_and_two_methods_are_served() {
         assert_eq!(answer.status, 404, "{path}: {answer:?}");
     }
 }
+
+#[tokio::test]
+async fn ec2_lists_endpoints_and_refuses_what_it_does_not_know() {
+    let lab = Lab::new();
+    let served = lab.serve().await;
+    let answer = lab.signer("ec2").form(LIST).send(&served.address).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let id = answer.field("x-amzn-requestid");
+    assert!(
+        answer.body.contains(&format!("<requestId>{id}</requestId>")),
+        "{answer:?}"
+    );
+    let answer = lab.signer("ec2").form("Action=Nothing&Version=2016-11-15");
+    answer
+        .send(&served.address)
+        .await
+        .is_refused(400, "InvalidAction");
+    let dry = format!("{LIST}&DryRun=true");
+    let answer = lab.signer("ec2").form(&dry).send(&served.address).await;
+    answer.is_refused(412, "DryRunOperation");
+}

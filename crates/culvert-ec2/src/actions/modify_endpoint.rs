@@ -49,6 +49,8 @@ fn dns_servers(form: &Group<'_>) -> Result<Option<Vec<IpAddr>>, ApiError> {
         Some(true) if servers.is_empty() => Err(options.missing(MEMBER).into()),
         Some(true) => Ok(Some(servers)),
         Some(false) if servers.is_empty() => Ok(Some(servers)),
+        // Whatever else there is, `finish` names it.
+        None if servers.is_empty() => Ok(None),
         Some(false) | None => {
             let message = format!(
                 "{} goes only with {}=true",

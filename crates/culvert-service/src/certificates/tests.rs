@@ -355,3 +355,36 @@ fn an_authority_may_be_imported_as_a_certificate_of_its_own() {
     let arn = lab.import(&request(&leaf.pem(), &key, ""), 2).unwrap();
     assert!(!lab.certificates.get(&arn.to_string()).unwrap().has_authority());
 }
+
+#[test]
+fn tags_change_and_nothing_else_does() {
+    let lab = Lab::new();
+    let arn = lab
+        .import(&issued(&rcgen::PKCS_ECDSA_P256_SHA256), 1)
+        .unwrap()
+        .to_string();
+    let before = lab.certificates.get(&arn).unwrap();
+    let add = |tags: &mut std::collections::BTreeMap<String, String>| {
+        tags.insert("Team".to_owned(), "a".to_owned());
+        Ok::<_, ServiceError>(())
+    };
+    lab.certificates.retag(&arn, add).unwrap();
+    let mut after = lab.certificates.get(&arn).unwrap();
+    assert_eq!(after.tags.remove("Team").as_deref(), Some("a"));
+    assert_eq!(after, before);
+    let refused: Result<(), ServiceError> = lab.certificates.retag(&arn, |tags| {
+        tags.clear();
+        Err(ServiceError::Contended)
+    });
+    assert!(refused.is_err());
+    assert_eq!(
+        lab.certificates.get(&arn).unwrap().tags.len(),
+        2,
+        "what is refused changes nothing"
+    );
+    let unknown = CertificateArn::from_random("us-east-1", "123456789012", [8; 16]).to_string();
+    assert_eq!(
+        acm(lab.certificates.retag(&unknown, add)).code,
+        AcmErrorCode::ResourceNotFound
+    );
+}
