@@ -34,8 +34,8 @@ fn a_list_comes_back_as_it_was_imported() {
     };
     assert_eq!(
         lab.members(&on("Export")),
-        "<status><code>active</code></status>",
-        "nobody is revoked"
+        "<certificateRevocationList></certificateRevocationList>",
+        "there is none"
     );
     let pem = list(&lab, 2);
     let import = on("Import") + "&CertificateRevocationList=" + &encoded(&pem);
