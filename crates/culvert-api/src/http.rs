@@ -2,32 +2,25 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use culvert_query::{ApiError, ErrorCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use time::OffsetDateTime;
-use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::audit::Audit;
+use crate::body::{Unread, linger, read};
 use crate::head::Head;
 use crate::peer::Peer;
 use crate::random;
 use crate::service::Service;
-
-/// Bodies up to this size are read from whoever may connect at all; larger ones share a budget.
-const SMALL_BODY: usize = 64 * 1024;
-/// How long, and how far, a body is received that nobody wants.
-const LINGER: Duration = Duration::from_secs(5);
-const LINGER_BYTES: usize = 16 << 20;
 
 /// Answers one request of a connection; all of a surplus connection are told to come back later.
 pub(crate) async fn respond(
@@ -135,70 +128,6 @@ fn admit(api: &Api, peer: Peer, head: &Head, request_id: &str) -> Result<(), Ans
             Err(claimed(head).refuse(&error, request_id))
         }
     }
-}
-
-/// Lets a body that nobody wants arrive all the same, for a while: to a client that is still sending, the end of the
-/// connection would be an error of the network, and the answer lost.
-fn linger(mut body: Incoming) {
-    tokio::spawn(timeout(LINGER, async move {
-        let mut left = LINGER_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            let size = frame.data_ref().map_or(0, Bytes::len);
-            let Some(rest) = left.checked_sub(size) else {
-                return;
-            };
-            left = rest;
-        }
-    }));
-}
-
-/// Why there is no body.
-enum Unread {
-    TooLarge,
-    /// Others have large bodies just now.
-    Busy,
-    /// It takes too long.
-    Slow,
-    /// The connection failed.
-    Gone,
-}
-
-/// Reads a body, which may hold secrets. What it takes of the budget for large ones is given back with the permit.
-async fn read<'a>(
-    api: &'a Api,
-    body: &mut Incoming,
-) -> Result<(Zeroizing<Vec<u8>>, Option<SemaphorePermit<'a>>), Unread> {
-    let limit = api.limits.body_bytes;
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > limit {
-        return Err(Unread::TooLarge);
-    }
-    let mut budget: Option<SemaphorePermit<'a>> = None;
-    // A buffer that grows leaves copies behind: those that may hold a private key are small, and don't grow.
-    let mut read = Zeroizing::new(Vec::with_capacity(announced.min(SMALL_BODY)));
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Unread::Gone)?.into_data() else {
-            continue;
-        };
-        let size = read.len().saturating_add(data.len());
-        if size > limit {
-            return Err(Unread::TooLarge);
-        }
-        if size > SMALL_BODY {
-            let more = u32::try_from(data.len()).map_err(|_| Unread::TooLarge)?;
-            let more = api
-                .gates
-                .large_bodies
-                .try_acquire_many(more)
-                .map_err(|_| Unread::Busy)?;
-            match &mut budget {
-                Some(budget) => budget.merge(more),
-                None => budget = Some(more),
-            }
-        }
-        read.extend_from_slice(&data);
-    }
-    Ok((read, budget))
 }
 
 /// Has a request answered on a thread that may block. It is carried out to its end even if the client leaves.
