@@ -9,7 +9,6 @@
 mod access_key;
 mod backend;
 mod command;
-mod gate;
 mod local;
 mod name;
 mod private_file;

@@ -50,8 +50,6 @@ pub struct Config {
     pub endpoints: Vec<EndpointConfig>,
     /// What is possible but hardly meant.
     pub warnings: Vec<Problem>,
-    /// Line and column of `[api]`.
-    pub(crate) api_place: Option<(usize, usize)>,
     pub(crate) files: Vec<NamedFile>,
     pub(crate) cpus: Vec<NamedCpu>,
 }
@@ -159,8 +157,8 @@ impl Config {
     /// as well.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`] with every file that is missing or cannot be opened, every CPU this machine
-    /// does not have, and a section that this version can't serve.
+    /// [`ConfigError::Invalid`] with every file that is missing or cannot be opened, and every CPU
+    /// this machine does not have.
     pub fn check_files(&self) -> Result<Vec<Problem>, ConfigError> {
         let mut warnings = Vec::new();
         // Where the kernel does not tell, pinning will.
@@ -169,13 +167,6 @@ impl Config {
             .iter()
             .flat_map(|online| self.cpus.iter().filter_map(|named| named.check(online)));
         let mut problems: Vec<Problem> = absent.collect();
-        // The section is read already, but nothing serves it.
-        problems.extend(self.api_place.map(|(line, column)| Problem {
-            line,
-            column,
-            message: "this version does not serve the API yet".into(),
-            cure: "remove [api], and declare endpoints in this file".into(),
-        }));
         for file in &self.files {
             let problem = |message, cure: &str| Problem {
                 line: file.line,
@@ -187,10 +178,7 @@ impl Config {
             match std::fs::File::open(&file.path).and_then(|open| open.metadata()) {
                 Err(error) if file.kind.optional && error.kind() == std::io::ErrorKind::NotFound => {
                     let message = format!("there is no {purpose} {path} yet");
-                    warnings.push(problem(
-                        message,
-                        "create it; until then nobody can log in with it",
-                    ));
+                    warnings.push(problem(message, "create it; until then it lets nobody in"));
                 }
                 Err(error) => {
                     let message = format!("cannot open the {purpose} {path}: {error}");

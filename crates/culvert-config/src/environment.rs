@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use sha2::{Digest, Sha256};
 
-use crate::endpoint::PasswordCheck;
+use crate::endpoint::{ConnectHandler, PasswordCheck};
 
 /// The surroundings of endpoints that are managed at run time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub struct Environment {
     pub security_groups: Vec<SecurityGroup>,
     /// The directories that judge user names and passwords.
     pub directories: Vec<Directory>,
+    /// The connect handlers that may be asked about clients.
+    pub connect_handlers: Vec<ConnectHandler>,
+    /// What there may be at most.
+    pub quotas: Quotas,
 }
 
 /// Whose endpoints they are, and how changes of them come into force.
@@ -222,6 +226,38 @@ pub struct Directory {
     pub id: String,
     /// How they are judged.
     pub check: PasswordCheck,
+}
+
+/// What there may be at most of what is managed at run time. The defaults are those of AWS.
+///
+/// Source: AWS Client VPN Administrator Guide, "Quotas".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quotas {
+    /// Endpoints.
+    pub endpoints: usize,
+    /// Authorization rules of an endpoint.
+    pub authorization_rules: usize,
+    /// Routes of a target network association.
+    pub routes_per_association: usize,
+    /// Entries of a revocation list.
+    pub crl_entries: usize,
+    /// Security groups of an endpoint.
+    pub security_groups: usize,
+    /// Connections of a user that one call may end.
+    pub terminate_connections: usize,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            endpoints: 5,
+            authorization_rules: 200,
+            routes_per_association: 100,
+            crl_entries: 20_000,
+            security_groups: 5,
+            terminate_connections: 5,
+        }
+    }
 }
 
 /// The id of a zone as AWS forms it: `use1-az2` for `us-east-1b`. A zone whose name isn't the region's and a letter is its

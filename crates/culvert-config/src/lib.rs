@@ -19,14 +19,14 @@ mod read;
 
 pub use config::{Config, DEFAULT_PATH, Log, LogFormat};
 pub use endpoint::{
-    AuthToken, Authentication, CertificatePolicy, ClientCertificates, Combine, ControlChannel,
-    DEFAULT_VPN_PORT, DataCipher, Digest, EndpointConfig, EndpointSpec, ExternalCommand, Keepalive,
-    KeyDirection, MAX_BANNER, MAX_DNS_SERVERS, MAX_DOMAINS, Mssfix, NatRule, PasswordCheck, Pem, Route,
-    StaticClient, StaticKeyWrap, TargetNetwork, TlsAuth, TlsCryptV2, TlsVersion, TransportProtocols,
-    VerifyX509Name, overlap,
+    AuthToken, Authentication, CertificatePolicy, ClientCertificates, Combine, ConnectHandler,
+    ControlChannel, DEFAULT_VPN_PORT, DataCipher, Digest, EndpointConfig, EndpointSpec, ExternalCommand,
+    FUNCTION_PREFIX, HandlerTarget, Keepalive, KeyDirection, MAX_BANNER, MAX_DNS_SERVERS, MAX_DOMAINS,
+    Mssfix, NatRule, PasswordCheck, Pem, Route, StaticClient, StaticKeyWrap, TargetNetwork, TlsAuth,
+    TlsCryptV2, TlsVersion, TransportProtocols, VerifyX509Name, overlap,
 };
 pub use environment::{
-    Account, Api, ApiCertificate, Directory, EgressRule, Environment, IpProtocol, PortRange, Resets,
+    Account, Api, ApiCertificate, Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, Resets,
     SecurityGroup, Subnet, Vpc,
 };
 pub use error::{ConfigError, FieldProblem, Problem, Report};

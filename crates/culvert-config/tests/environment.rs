@@ -1,6 +1,6 @@
 //! What surrounds managed endpoints: read, completed, and refused with line and cure.
 
-use culvert_config::{Config, ConfigError, IpProtocol, PortRange, Resets};
+use culvert_config::{Config, ConfigError, HandlerTarget, IpProtocol, PortRange, Quotas, Resets};
 
 const VPC: &str = "[[vpc]]\nid = \"vpc-0123456789abcdef0\"\ncidr_blocks = [\"10.20.0.0/16\"]\n";
 
@@ -55,6 +55,46 @@ fn what_is_left_out_has_the_documented_defaults() {
         ("default", "vpc-0123456789abcdef0")
     );
     assert_eq!(group.egress.len(), 2);
+}
+
+#[test]
+fn quotas_are_each_their_own_and_within_bounds() {
+    assert_eq!(read("").environment.quotas, Quotas::default());
+    let config = read(
+        "[api]\n[quotas]\nendpoints = 1\nauthorization_rules = 1000\nroutes_per_association = 3\n\
+         crl_entries = 4\nsecurity_groups = 16\nterminate_connections = 6\n",
+    );
+    let wanted = Quotas {
+        endpoints: 1,
+        authorization_rules: 1000,
+        routes_per_association: 3,
+        crl_entries: 4,
+        security_groups: 16,
+        terminate_connections: 6,
+    };
+    assert_eq!(config.environment.quotas, wanted);
+    for key in [
+        "endpoints",
+        "authorization_rules",
+        "routes_per_association",
+        "crl_entries",
+        "security_groups",
+        "terminate_connections",
+    ] {
+        for bad in ["0", "-1", "20001"] {
+            refuses(
+                &format!("[api]\n[quotas]\n{key} = {bad}"),
+                3,
+                &["out of range", "choose between 1 and"],
+            );
+        }
+    }
+    refuses("[api]\n[quotas]\nrules = 5", 3, &["rules", "authorization_rules"]);
+    let unused = read("[quotas]\nendpoints = 6").warnings;
+    assert!(
+        unused[0].to_string().contains("there is no [api]"),
+        "{unused:?}"
+    );
 }
 
 #[test]
@@ -256,29 +296,80 @@ fn networks_nothing_uses_are_warned_of() {
     let warnings = read(VPC).warnings;
     assert_eq!(warnings.len(), 1);
     assert!(
-        warnings[0].message.contains("does not serve it yet"),
+        warnings[0].message.contains("there is no [api]"),
         "{}",
         warnings[0]
     );
 }
 
 #[test]
-fn a_daemon_that_does_not_serve_the_api_says_so() {
-    let config = read("state_dir = \"/state\"\n[api]\n");
-    let report = config.check_files().unwrap_err().to_string();
-    assert!(
-        report.contains(":2:")
-            && report.contains("does not serve the API yet")
-            && report.contains("remove [api]"),
-        "{report}"
-    );
-}
-
-#[test]
 fn a_managed_set_up_needs_no_endpoint_in_the_file() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/managed.toml");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/managed.toml");
     let config = Config::load(path).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((config.endpoints.len(), config.warnings.len()), (0, 0));
     assert_eq!(config.environment.subnets.len(), 2);
     assert_eq!(config.environment.security_groups.len(), 2, "one of them made up");
+}
+
+const HANDLER: &str = "[[connect_handler]]\nfunction = \"AWSClientVPN-posture\"\n";
+
+#[test]
+fn connect_handlers_are_programs_or_web_services() {
+    let config = read(&format!(
+        "{HANDLER}command = [\"hooks/posture\", \"--strict\"]\nschema_version = \"v2\"\ngroups = \"text\"\ntimeout = \"5s\"\n\
+         concurrency = 3\n[[connect_handler]]\nfunction = \"AWSClientVPN-web\"\nurl = \"https://hooks.example.com/vpn\"\n"
+    ));
+    let [program, web] = &config.environment.connect_handlers[..] else {
+        panic!("two handlers");
+    };
+    let HandlerTarget::Command {
+        program: path,
+        arguments,
+    } = &program.target
+    else {
+        panic!("a program");
+    };
+    assert!(path.ends_with("hooks/posture"), "{path:?}");
+    assert_eq!(arguments, &["--strict"]);
+    assert_eq!((program.schema_version, program.groups_as_text), (2, true));
+    assert_eq!((program.timeout.as_secs(), program.concurrency), (5, 3));
+    assert!(matches!(&web.target, HandlerTarget::Url { url, ca: None } if url.ends_with("/vpn")));
+    assert_eq!((web.schema_version, web.timeout.as_secs()), (3, 30));
+}
+
+#[test]
+fn a_connect_handler_that_could_not_be_asked_is_refused() {
+    refuses(HANDLER, 1, &["asks nobody"]);
+    refuses(
+        &format!("{HANDLER}command = [\"posture\"]\n"),
+        3,
+        &["does not start with a path"],
+    );
+    refuses(
+        &format!("{HANDLER}url = \"example.com\"\n"),
+        3,
+        &["not the address"],
+    );
+    refuses(
+        &format!("{HANDLER}command = [\"/a\"]\nurl = \"http://b\"\n"),
+        4,
+        &["both given"],
+    );
+    refuses(
+        &format!("{HANDLER}command = [\"/a\"]\ntimeout = \"31s\"\n"),
+        4,
+        &["30 seconds"],
+    );
+    refuses(
+        &format!("{HANDLER}command = [\"/a\"]\nschema_version = \"v4\"\n"),
+        4,
+        &["v3"],
+    );
+    refuses(
+        "[[connect_handler]]\nfunction = \"posture\"\nurl = \"http://b\"\n",
+        2,
+        &["begin with AWSClientVPN-"],
+    );
+    let twice = format!("{HANDLER}url = \"http://b\"\n").repeat(2);
+    refuses(&twice, 5, &["another handler"]);
 }

@@ -171,8 +171,8 @@ impl RevocationList {
         self.inner.revoked.is_empty()
     }
 
-    /// The lists as DER, in the order they were given.
-    pub fn der(&self) -> &[CertificateRevocationListDer<'static>] {
+    /// The lists as DER, for the TLS verifier.
+    pub(crate) fn der(&self) -> &[CertificateRevocationListDer<'static>] {
         &self.inner.der
     }
 }

@@ -112,6 +112,8 @@ pub struct Grant {
     pub static_v6: Option<Ipv6Addr>,
     /// Options pushed to this client after the general ones.
     pub push: Vec<String>,
+    /// What is known about its device. Told with its status, and nothing else.
+    pub posture: Vec<String>,
 }
 
 /// Why a client is turned away.

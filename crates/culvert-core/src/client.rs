@@ -79,6 +79,7 @@ pub(crate) struct Live {
     /// Name granted or given.
     pub(crate) username: Option<String>,
     pub(crate) groups: Vec<String>,
+    pub(crate) posture: Vec<String>,
     /// What `duplicate_cn` compares; `None` for anonymous clients.
     pub(crate) identity: Option<Arc<str>>,
     pub(crate) lease: Lease,
@@ -179,6 +180,7 @@ impl Live {
             link,
             username: self.username.clone(),
             groups: self.groups.clone(),
+            posture: self.posture.clone(),
             certificate: self.profile.certificate.clone(),
             peer_info: self.profile.peer_info.clone(),
             v4: self.lease.v4,

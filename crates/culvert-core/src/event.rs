@@ -248,6 +248,8 @@ pub struct ClientStatus {
     pub username: Option<String>,
     /// Groups the backend granted.
     pub groups: Vec<String>,
+    /// What the backend knows about its device.
+    pub posture: Vec<String>,
     /// The client certificate.
     pub certificate: Option<CertificateInfo>,
     /// What the client says about itself. Untrusted.

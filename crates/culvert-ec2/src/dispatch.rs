@@ -6,7 +6,7 @@ use culvert_service::ServiceError;
 
 use crate::actions::{
     availability_zones, connections, create_endpoint, endpoints, modify_endpoint, network_interfaces,
-    revocation_list, routes, rules, security_groups, subnets, tags, target_networks, vpcs,
+    revocation_list, routes, rules, security_groups, subnets, tags, target_networks, vpc_attribute, vpcs,
 };
 use crate::task::Task;
 use crate::{Call, Ec2};
@@ -54,6 +54,7 @@ const ACTIONS: &[(&str, Action)] = &[
     ("DeleteTags", tags::delete),
     ("DescribeTags", tags::describe),
     ("DescribeVpcs", vpcs::describe),
+    ("DescribeVpcAttribute", vpc_attribute::describe),
     ("DescribeSubnets", subnets::describe),
     ("DescribeSecurityGroups", security_groups::describe),
     ("DescribeAvailabilityZones", availability_zones::describe),
@@ -72,8 +73,15 @@ const UNSUPPORTED: &[(&str, &str)] = &[
 const NO_TRANSIT_GATEWAY: &str = "there are no transit gateways: associate subnets instead";
 const NO_POLICY: &str = "there are no authorization policies: use authorization rules instead";
 
+/// Most characters of a refusal: it may repeat what the caller sent, and that may be long.
+const MAX_MESSAGE: usize = 1000;
+
 /// Carries out the action that is asked for.
 pub(crate) fn answer(ec2: &Ec2, call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
+    act(ec2, call).map_err(shortened)
+}
+
+fn act(ec2: &Ec2, call: &Call<'_>) -> Result<Vec<u8>, ServiceError> {
     let asked = call.params.action()?;
     call.params.check_version(API_VERSION)?;
     if let Some((name, action)) = ACTIONS.iter().find(|(name, _)| *name == asked) {
@@ -84,4 +92,14 @@ pub(crate) fn answer(ec2: &Ec2, call: &Call<'_>) -> Result<Vec<u8>, ServiceError
         return Err(ApiError::new(ErrorCode::UnsupportedOperation, message).into());
     }
     Err(ParamError::InvalidAction(asked.to_owned()).into())
+}
+
+fn shortened(mut error: ServiceError) -> ServiceError {
+    if let ServiceError::Refused(refusal) = &mut error
+        && let Some((end, _)) = refusal.message.char_indices().nth(MAX_MESSAGE)
+    {
+        refusal.message.truncate(end);
+        refusal.message.push_str("...");
+    }
+    error
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
@@ -32,8 +33,8 @@ pub struct Certificate {
     pub tags: BTreeMap<String, String>,
 }
 
-/// A private key, PEM. Wiped when dropped, never shown.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+/// A private key, PEM. Wiped when dropped, never shown, compared in a time that tells nothing but its length.
+#[derive(Clone, Deserialize)]
 #[serde(from = "String")]
 pub struct PrivateKeyPem(Zeroizing<String>);
 
@@ -48,6 +49,14 @@ impl PrivateKeyPem {
         &self.0
     }
 }
+
+impl PartialEq for PrivateKeyPem {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+impl Eq for PrivateKeyPem {}
 
 /// For the store, whose file only its owner can read.
 impl Serialize for PrivateKeyPem {
@@ -65,5 +74,19 @@ impl From<String> for PrivateKeyPem {
 impl fmt::Debug for PrivateKeyPem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PrivateKeyPem(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_equal_when_their_text_is() {
+        let key = |text: &str| PrivateKeyPem::from(text.to_owned());
+        assert_eq!(key("KEY"), key("KEY"));
+        for other in ["KEZ", "KE", "KEYS", ""] {
+            assert_ne!(key("KEY"), key(other));
+        }
     }
 }

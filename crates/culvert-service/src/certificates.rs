@@ -17,12 +17,11 @@ use crate::environment::Environment;
 use crate::error::{AcmError, AcmErrorCode, ServiceError};
 use crate::id::{CertificateArn, EndpointId};
 use crate::record;
-use crate::registry::{ANY_CHANGE, Registry};
+use crate::registry::{ANY_CHANGE, Registry, Stored};
 use crate::request::ImportCertificate;
+use crate::retry::tries;
 
 pub(crate) const PREFIX: &str = "/certificate/";
-/// How often a change is tried. Each time it fails, another one succeeded.
-const TRIES: usize = 50;
 
 /// The certificates in the store. Calls block.
 #[derive(Clone)]
@@ -65,8 +64,9 @@ impl Certificates {
     /// keeps its tags.
     ///
     /// # Errors
-    /// `ResourceNotFoundException`, `ValidationException`, `ResourceInUseException` if clients of an endpoint are checked by
-    /// an authority that the new one lacks, and [`ServiceError`].
+    /// `ResourceNotFoundException`, `ValidationException`, also if an endpoint shows it and clients couldn't trust it any
+    /// more, `ResourceInUseException` if clients of an endpoint are checked by an authority that the new one lacks, and
+    /// [`ServiceError`].
     pub fn import(
         &self,
         request: &ImportCertificate,
@@ -77,7 +77,7 @@ impl Certificates {
         let fresh = CertificateArn::from_random(&environment.region, &environment.account_id, random);
         let arn = request.arn.clone().unwrap_or(fresh);
         let key = key(&arn);
-        for _ in 0..TRIES {
+        for () in tries() {
             let listing = Registry::new(Arc::clone(&self.store)).listing()?;
             let found = self.find(&arn)?;
             if found.is_none() && request.arn.is_some() {
@@ -89,6 +89,14 @@ impl Certificates {
                 let mut endpoints = listing.endpoints.iter();
                 if let Some(user) = endpoints.find(|stored| checks_clients_by(&stored.endpoint, &arn)) {
                     return Err(in_use(&arn, &user.endpoint.id).into());
+                }
+            }
+            if let Err(reason) = certificate.check_root() {
+                let mut endpoints = listing.endpoints.iter();
+                let shows = |stored: &&Stored| stored.endpoint.server_certificate == arn;
+                if let Some(user) = endpoints.find(shows) {
+                    let message = format!("{} shows it to clients: {reason}", user.endpoint.id);
+                    return Err(AcmError::new(AcmErrorCode::Validation, message).into());
                 }
             }
             let condition = match &found {
@@ -116,7 +124,7 @@ impl Certificates {
     pub fn delete(&self, arn: &str) -> Result<(), ServiceError> {
         let arn = parse_arn(arn)?;
         let key = key(&arn);
-        for _ in 0..TRIES {
+        for () in tries() {
             let listing = Registry::new(Arc::clone(&self.store)).listing()?;
             let (_, revision) = self.find(&arn)?.ok_or_else(|| not_found(&arn))?;
             let mut endpoints = listing.endpoints.iter();

@@ -3,7 +3,7 @@
 
 use ipnetwork::{Ipv4Network, Ipv6Network};
 
-pub use culvert_config::{EgressRule, IpProtocol, PortRange, SecurityGroup, Vpc};
+pub use culvert_config::{EgressRule, IpProtocol, PortRange, Quotas, SecurityGroup, Vpc};
 
 /// The surroundings of endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,34 +82,4 @@ pub struct Subnet {
 pub struct Directory {
     /// `d-` and 10 letters or digits.
     pub id: String,
-}
-
-/// What there may be at most. The defaults are those of AWS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quotas {
-    /// Endpoints.
-    pub endpoints: usize,
-    /// Authorization rules of an endpoint.
-    pub authorization_rules: usize,
-    /// Routes of a target network association.
-    pub routes_per_association: usize,
-    /// Entries of a revocation list.
-    pub crl_entries: usize,
-    /// Security groups of an endpoint.
-    pub security_groups: usize,
-    /// Connections of a user that one call may end.
-    pub terminate_connections: usize,
-}
-
-impl Default for Quotas {
-    fn default() -> Self {
-        Self {
-            endpoints: 5,
-            authorization_rules: 200,
-            routes_per_association: 100,
-            crl_entries: 20_000,
-            security_groups: 5,
-            terminate_connections: 5,
-        }
-    }
 }

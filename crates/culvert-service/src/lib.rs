@@ -27,6 +27,7 @@ mod record;
 mod registry;
 mod repeat;
 mod request;
+mod retry;
 mod terminate;
 mod tunnels;
 
@@ -49,8 +50,8 @@ pub use parts::{
 pub use registry::{Registry, Snapshot, Stored};
 pub use repeat::Once;
 pub use request::{
-    AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, CreateRoute, ImportCertificate,
-    LogChange, ModifyEndpoint, Repeat, RuleRequest,
+    AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, CreateRoute, EndpointSettings,
+    ImportCertificate, LogChange, ModifyEndpoint, Repeat, RuleRequest,
 };
 pub use terminate::{TerminateWhat, terminate};
 pub use tunnels::{Connection, ConnectionState, Termination, Tunnels, TunnelsError};

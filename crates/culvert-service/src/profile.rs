@@ -96,6 +96,7 @@ mod tests {
         let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
         Certificate {
             certificate: made.pem(),
+            chain: "CHAIN".into(),
             ..certificate()
         }
     }

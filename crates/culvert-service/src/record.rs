@@ -1,7 +1,11 @@
-//! The form in which resources are kept: JSON with the version of that form.
+//! The form in which resources are kept: JSON with the version of that form. It may hold a private key, so no copy of it
+//! is left behind in memory.
+
+use std::io;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use culvert_store::{Key, Value};
 
@@ -35,8 +39,31 @@ pub(crate) fn write<T: Serialize>(key: &Key, content: &T) -> Result<Value, Servi
         version: VERSION,
         content,
     };
-    let bytes = serde_json::to_vec(&written).map_err(|error| unreadable(key, error))?;
-    Ok(Value::from(bytes))
+    let mut bytes = Wiped::default();
+    serde_json::to_writer(&mut bytes, &written).map_err(|error| unreadable(key, error))?;
+    // A value wipes itself.
+    Ok(Value::from(std::mem::take(&mut *bytes.0)))
+}
+
+/// Bytes that are written one after another, and leave none behind where they grow out of their place.
+#[derive(Default)]
+struct Wiped(Zeroizing<Vec<u8>>);
+
+impl io::Write for Wiped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.0.len().saturating_add(bytes.len());
+        if length > self.0.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(length.next_power_of_two().max(512)));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger;
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// What is kept under `key`.
@@ -64,6 +91,14 @@ fn unreadable(key: &Key, reason: impl ToString) -> ServiceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_outgrows_its_place_is_written_whole() {
+        let key = Key::from("/x");
+        let long: Vec<String> = (0..1000).map(|number| format!("item {number}")).collect();
+        let value = write(&key, &long).unwrap();
+        assert_eq!(read::<Vec<String>>(&key, &value).unwrap(), long);
+    }
 
     #[test]
     fn an_unknown_form_and_damage_are_named_with_their_key() {

@@ -13,6 +13,7 @@
 //! A change reads, decides, and writes only if nobody wrote meanwhile; else it begins again.
 
 mod crl;
+mod page_key;
 
 use std::sync::Arc;
 
@@ -32,14 +33,13 @@ use crate::error::ServiceError;
 use crate::id::EndpointId;
 use crate::record;
 use crate::repeat::Once;
+use crate::retry::tries;
 
 pub(crate) use crl::crl_key;
 
 const PREFIX: &str = "/endpoint/";
 const CRL_PREFIX: &str = "/crl/";
 pub(crate) const ANY_CHANGE: &str = "/endpoints";
-/// How often a change is tried. Each time it fails, another one succeeded.
-const TRIES: usize = 50;
 
 /// All that endpoints are run with, as of one revision of the store.
 #[derive(Clone, Debug)]
@@ -156,7 +156,7 @@ impl Registry {
         once: Once<'_>,
         make: impl Fn(&[Endpoint]) -> Result<Endpoint, E>,
     ) -> Result<Endpoint, ServiceError> {
-        for _ in 0..TRIES {
+        for () in tries() {
             if let Some(answer) = once.answered(&*self.store)? {
                 return Ok(answer);
             }
@@ -199,7 +199,7 @@ impl Registry {
         id: &str,
         change: impl Fn(&mut Endpoint, &[Endpoint]) -> Result<(T, Vec<Op>), E>,
     ) -> Result<T, ServiceError> {
-        for _ in 0..TRIES {
+        for () in tries() {
             if let Some(answer) = once.answered(&*self.store)? {
                 return Ok(answer);
             }

@@ -29,34 +29,12 @@ pub struct CreateEndpoint {
     pub server_certificate_arn: String,
     /// Authentication methods in the order given.
     pub authentication: Vec<AuthenticationRequest>,
-    /// Connection log.
-    pub connection_log: LogChange,
     /// Resolvers.
     pub dns_servers: Vec<IpAddr>,
     /// Transport.
     pub transport: Option<Transport>,
-    /// Port.
-    pub vpn_port: Option<i64>,
-    /// Text for people.
-    pub description: Option<String>,
-    /// Split tunnel.
-    pub split_tunnel: Option<bool>,
-    /// VPC.
-    pub vpc_id: Option<String>,
-    /// Security groups; empty: the VPC's default group.
-    pub security_group_ids: Vec<String>,
-    /// Self-service portal.
-    pub self_service_portal: Option<bool>,
-    /// Connect handler.
-    pub client_connect: ConnectChange,
-    /// Longest session.
-    pub session_timeout_hours: Option<i64>,
-    /// Banner.
-    pub banner: BannerChange,
-    /// Client route enforcement.
-    pub route_enforcement: Option<bool>,
-    /// What a session timeout means.
-    pub disconnect_on_session_timeout: Option<bool>,
+    /// What may be modified later.
+    pub settings: EndpointSettings,
     /// Tags.
     pub tags: BTreeMap<String, String>,
 }
@@ -81,19 +59,27 @@ pub struct AuthenticationRequest {
 pub struct ModifyEndpoint {
     /// ARN of the server certificate.
     pub server_certificate_arn: Option<String>,
-    /// Connection log.
-    pub connection_log: LogChange,
     /// Resolvers: `Some` of an empty list removes them.
     pub dns_servers: Option<Vec<IpAddr>>,
+    /// The rest.
+    pub settings: EndpointSettings,
+}
+
+/// Settings that are given in the same way when an endpoint is made and when it is modified. `None` is what the caller
+/// left out: the default, or what it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointSettings {
+    /// Connection log.
+    pub connection_log: LogChange,
     /// Port.
     pub vpn_port: Option<i64>,
-    /// Text for people; empty removes it.
+    /// Text for people; empty: none.
     pub description: Option<String>,
     /// Split tunnel.
     pub split_tunnel: Option<bool>,
     /// VPC.
     pub vpc_id: Option<String>,
-    /// Security groups; empty: not given.
+    /// Security groups; empty: not given, so the VPC's default group if a VPC is.
     pub security_group_ids: Vec<String>,
     /// Self-service portal.
     pub self_service_portal: Option<bool>,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Bound;
 
+use zeroize::Zeroize;
+
 /// A key: bytes, ordered as bytes. By convention a path, e.g. `/endpoints/cvpn-endpoint-1/rules/3`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Vec<u8>);
@@ -38,7 +40,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// A value: bytes, which may be a secret. `Debug` tells its length only.
+/// A value: bytes, which may be a secret. Wiped when dropped; `Debug` tells its length only.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Value(Vec<u8>);
 
@@ -48,9 +50,15 @@ impl Value {
         &self.0
     }
 
-    /// The value's bytes, without a copy.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.0
+    /// The value's bytes, without a copy. From now on they are the caller's to wipe.
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

@@ -112,7 +112,6 @@ impl Admin {
 fn chosen<'d>(daemon: &'d Daemon, name: Option<&str>) -> Answer<Vec<&'d Endpoint>> {
     let mut endpoints: Vec<&Endpoint> = daemon
         .endpoints()
-        .iter()
         .filter(|endpoint| name.is_none_or(|name| name == endpoint.name()))
         .collect();
     if let Some(name) = name.filter(|_| endpoints.is_empty()) {

@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result};
 use culvert_admin::AdminSocket;
+use culvert_api::Tls;
 use culvert_config::Config;
 use culvert_control::tls::TlsClock;
 use sd_notify::NotifyState;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::admin::Admin;
-use crate::endpoint::{Endpoint, Memories, Place, Prepared, ProcessKeys};
+use crate::endpoint::{Endpoint, Ledger, Memories, Place, Prepared, ProcessKeys};
+use crate::fleet::Fleet;
+use crate::managed::{self, ApiServer, Applied, Managed};
 use crate::{clock, panics};
 
 /// A control thread that gave no sign of life for this long is stuck; the service manager is no longer told that all is
@@ -25,7 +29,14 @@ pub(crate) struct Daemon {
     /// The configuration the daemon started with, without its endpoints: these may change, the rest may not.
     pub(crate) basis: Config,
     pub(crate) place: Place,
-    pub(crate) endpoints: Vec<Endpoint>,
+    /// The endpoints of the configuration.
+    pub(crate) declared: Fleet,
+    /// Those that are managed at run time, if the configuration lets any be.
+    pub(crate) managed: Option<Managed>,
+    /// The certificate of the API, if it has one.
+    pub(crate) api_tls: Option<Tls>,
+    /// What last stood in the way of managed endpoints; it is logged once.
+    complaints: Vec<String>,
 }
 
 /// A daemon whose configuration and files were found good, before it touched anything on the machine.
@@ -73,18 +84,49 @@ impl Start {
         std::fs::create_dir_all(&config.run_dir)
             .with_context(|| format!("Failed to make {}", config.run_dir.display()))?;
         let socket = AdminSocket::bind(&config.admin_socket)?;
+        let opened = match &config.api {
+            Some(_) => Some(Managed::open(&config)?),
+            None => None,
+        };
+        let (managed, store) = opened.unzip();
+        let api = match (&config.api, &managed) {
+            (Some(api), Some(managed)) => {
+                let ledger = Arc::clone(&place.ledger);
+                Some(ApiServer::bind(api, &config.run_dir, managed, ledger).await?)
+            }
+            _ => None,
+        };
         let mut daemon = Daemon {
             basis: config,
             place,
-            endpoints: Vec::new(),
+            declared: Fleet::default(),
+            managed,
+            api_tls: api.as_ref().and_then(ApiServer::tls),
+            complaints: Vec::new(),
         };
-        if let Err(error) = daemon.start_all(endpoints).await {
-            stop(daemon.endpoints).await;
-            return Err(error);
+        let applied = match daemon.start_all(endpoints).await {
+            Ok(applied) => applied,
+            Err(error) => {
+                daemon.stop().await;
+                return Err(error);
+            }
+        };
+        let mut tasks = JoinSet::new();
+        if let Some(store) = store {
+            tasks.spawn(store.expiry());
         }
+        let registry = daemon.managed.as_ref().map(|managed| managed.registry().clone());
         let daemon = Arc::new(Mutex::new(daemon));
+        if let (Some(registry), Some(applied)) = (registry, applied) {
+            tasks.spawn(managed::follow(Arc::clone(&daemon), registry, applied));
+        }
+        let (stop_api, api_stopped) = watch::channel(false);
+        let mut serving = JoinSet::new();
+        if let Some(api) = api {
+            api.start(&mut serving, &api_stopped);
+        }
         let admin = Admin::new(Arc::clone(&daemon));
-        let serving = tokio::spawn(async move { socket.serve(admin).await });
+        tasks.spawn(async move { socket.serve(admin).await });
         notify(&[NotifyState::Ready]);
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -93,12 +135,14 @@ impl Start {
         );
         let outcome = wait(&daemon, &mut signals, &mut failures).await;
         notify(&[NotifyState::Stopping]);
+        // What was asked of the API is answered; it ends soon, whoever asks. Without it nobody receives this.
+        let _ = stop_api.send(true);
+        while serving.join_next().await.is_some() {}
         // A request that changes endpoints is carried out to its end first.
-        let endpoints = std::mem::take(&mut daemon.lock().await.endpoints);
-        serving.abort();
-        // Waits for the task to drop the socket, so that its file is gone when the daemon is.
-        drop(serving.await);
-        stop(endpoints).await;
+        let mut daemon = daemon.lock().await;
+        // Waits for the tasks to drop their sockets, so that their files are gone when the daemon is.
+        tasks.shutdown().await;
+        daemon.stop().await;
         tracing::info!("culvertd has stopped");
         outcome
     }
@@ -113,6 +157,7 @@ fn place(config: &Config, fatal: mpsc::Sender<Error>) -> Place {
         },
         workers: config.workers.map_or(cores, usize::from),
         worker_cpus: config.worker_cpus.clone(),
+        ledger: Arc::new(Ledger::new(Handle::current())),
         moderation: config.moderation,
         ack_filter: config.ack_filter,
         offload: config.offload,
@@ -187,35 +232,75 @@ fn notify(states: &[NotifyState<'_>]) {
 }
 
 impl Daemon {
-    /// The running endpoints.
-    pub(crate) fn endpoints(&self) -> &[Endpoint] {
-        &self.endpoints
+    /// The running endpoints, whatever their origin.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Endpoint> + Clone {
+        let managed = self.managed.iter().flat_map(Managed::endpoints);
+        self.declared.endpoints().iter().chain(managed)
     }
 
     fn is_alive(&self) -> bool {
-        let stuck = self.endpoints.iter().find(|endpoint| endpoint.silence() > STUCK);
+        let stuck = self.endpoints().find(|endpoint| endpoint.silence() > STUCK);
         if let Some(endpoint) = stuck {
             tracing::error!(endpoint = endpoint.name(), "the control thread is stuck");
         }
         stuck.is_none()
     }
 
-    async fn start_all(&mut self, endpoints: Vec<Prepared>) -> Result<()> {
-        if endpoints.is_empty() {
+    /// Starts all endpoints. Returns what came of the managed ones, if any are.
+    ///
+    /// # Errors
+    /// Fails when an endpoint of the configuration can't be started. A managed one that can't is no reason not to start:
+    /// it can be changed.
+    async fn start_all(&mut self, endpoints: Vec<Prepared>) -> Result<Option<Applied>> {
+        if endpoints.is_empty() && self.managed.is_none() {
             tracing::warn!(
                 "no endpoint is configured; add an [[endpoint]] to {}",
                 self.basis.path.display()
             );
         }
         for prepared in endpoints {
-            self.endpoints.push(Endpoint::start(prepared, &self.place).await?);
+            self.declared.start(prepared, &self.place).await?;
         }
-        Ok(())
+        match self.managed {
+            Some(_) => self.apply_managed(false).await.map(Some),
+            None => Ok(None),
+        }
     }
-}
 
-/// Stops endpoints, all at a time: each waits for its clients to hear the goodbye.
-pub(crate) async fn stop(endpoints: Vec<Endpoint>) {
-    let mut stopping: JoinSet<()> = endpoints.into_iter().map(Endpoint::stop).collect();
-    while stopping.join_next().await.is_some() {}
+    /// Puts in force what the store says about managed endpoints. With `reread`, files the configuration names are read
+    /// again for those that did not change.
+    ///
+    /// # Errors
+    /// Fails when the store can't be used.
+    pub(crate) async fn apply_managed(&mut self, reread: bool) -> Result<Applied> {
+        let managed = self
+            .managed
+            .as_mut()
+            .context("no endpoint is managed at run time")?;
+        let applied = managed.apply(&self.place, &self.declared, reread).await?;
+        for what in &applied.done {
+            tracing::info!("{what}");
+        }
+        for complaint in applied
+            .failed
+            .iter()
+            .filter(|text| !self.complaints.contains(text))
+        {
+            tracing::error!("{complaint}");
+        }
+        self.complaints.clone_from(&applied.failed);
+        Ok(applied)
+    }
+
+    /// Stops all endpoints.
+    async fn stop(&mut self) {
+        let managed = self.managed.take();
+        let declared = std::mem::take(&mut self.declared);
+        let managed = async {
+            if let Some(managed) = managed {
+                managed.stop().await;
+            }
+        };
+        tokio::join!(declared.stop(), managed);
+    }
 }

@@ -5,6 +5,7 @@ mod admin;
 mod clock;
 mod daemon;
 mod endpoint;
+mod fleet;
 mod logging;
 mod managed;
 mod panics;
@@ -74,13 +75,15 @@ enum Failure {
 }
 
 fn start(config: Config) -> Result<(), Failure> {
-    let start = daemon::Start::prepare(config).map_err(Failure::Config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .context("Failed to start the runtime")
         .map_err(Failure::Other)?;
+    let entered = runtime.enter();
+    let start = daemon::Start::prepare(config).map_err(Failure::Config)?;
+    drop(entered);
     runtime.block_on(start.run()).map_err(Failure::Other)
 }
 

@@ -1,12 +1,14 @@
-//! Putting a changed configuration in force: everything is read and checked first, then endpoints that must go are
-//! stopped, those that can stay are changed, and new ones started.
+//! Putting a changed configuration in force: everything is read and checked first, then the endpoints are changed.
 
-use anyhow::{Error, Result};
+use anyhow::{Error, Result, bail};
 use culvert_admin::ReloadReport;
-use culvert_config::{Config, EndpointConfig};
+use culvert_api::Tls;
+use culvert_config::{Config, EndpointConfig, Environment};
 
-use crate::daemon::{Daemon, stop};
-use crate::endpoint::{Endpoint, Prepared, check_ports};
+use crate::daemon::Daemon;
+use crate::endpoint::{Prepared, check_ports};
+use crate::fleet::{Outcome, Wish};
+use crate::managed::Managed;
 
 impl Daemon {
     /// Reads the configuration again and puts in force what changed. Clients stay connected, except those of endpoints
@@ -17,7 +19,11 @@ impl Daemon {
     /// machine refuses a change only when it is made: the endpoint's previous configuration is then put in force again,
     /// and the other endpoints are changed as asked.
     pub(crate) async fn reload(&mut self) -> Result<ReloadReport> {
-        let (endpoints, warnings) = match self.prepare() {
+        let Plan {
+            endpoints,
+            environment,
+            mut warnings,
+        } = match self.prepare() {
             Ok(prepared) => prepared,
             Err(error) => {
                 tracing::error!(
@@ -29,10 +35,9 @@ impl Daemon {
         for warning in &warnings {
             tracing::warn!("reload: {warning}");
         }
-        let (applied, failed) = self.change(endpoints).await;
-        for what in &applied {
-            tracing::info!("reload: {what}");
-        }
+        let (mut applied, failed) = self.change_declared(endpoints).await;
+        self.change_managed(environment, &mut applied, &mut warnings)
+            .await?;
         if let Some(error) = failed {
             return Err(error);
         }
@@ -41,7 +46,7 @@ impl Daemon {
     }
 
     /// Reads and checks everything, and changes nothing.
-    fn prepare(&self) -> Result<(Vec<Prepared>, Vec<String>)> {
+    fn prepare(&self) -> Result<Plan> {
         let config = Config::load(&self.basis.path)?;
         let problems = config.check_files()?;
         let mut warnings: Vec<String> = config
@@ -52,27 +57,46 @@ impl Daemon {
             .collect();
         warnings.extend(fixed(&self.basis, &config));
         for endpoint in &config.endpoints {
-            check_ports(endpoint, &self.endpoints)?;
+            self.check_beside_managed(endpoint)?;
+            check_ports(endpoint, self.endpoints())?;
         }
         let endpoints = config
             .endpoints
             .into_iter()
             .map(|endpoint| Prepared::read(endpoint, &self.place))
             .collect::<Result<_>>()?;
-        Ok((endpoints, warnings))
+        Ok(Plan {
+            endpoints,
+            environment: config.environment,
+            warnings,
+        })
     }
 
-    /// Makes the running endpoints those wanted. Returns what was done, and the first of the failures, which are all
-    /// logged.
-    async fn change(&mut self, wanted: Vec<Prepared>) -> (Vec<String>, Option<Error>) {
+    /// Checks that a managed endpoint has nothing an endpoint of the configuration is to have.
+    fn check_beside_managed(&self, endpoint: &EndpointConfig) -> Result<()> {
+        for other in self.managed.iter().flat_map(Managed::endpoints) {
+            if let Some(conflict) = endpoint.conflicts(&other.config()).into_iter().next() {
+                bail!(
+                    "endpoint {} can't run beside {}, which is managed at run time: {conflict}",
+                    endpoint.name,
+                    other.name()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the endpoints of the configuration what it says. Returns what was done, and the first of the failures,
+    /// which are all logged.
+    async fn change_declared(&mut self, endpoints: Vec<Prepared>) -> (Vec<String>, Option<Error>) {
+        let wishes = endpoints
+            .into_iter()
+            .map(|prepared| Wish::Become(Box::new(prepared)));
+        let outcomes = self.declared.change(wishes.collect(), &self.place).await;
         let (mut applied, mut failed) = (Vec::new(), None);
-        let mut previous = self.stop_outdated(&wanted, &mut applied).await;
-        for prepared in wanted {
-            let name = prepared.config.name.clone();
-            let before = take(&mut previous, |config| config.name == name);
-            match self.change_one(prepared, before).await {
-                Ok(Some(what)) => applied.push(format!("endpoint {name} {what}")),
-                Ok(None) => {}
+        for Outcome { name, done } in outcomes {
+            match done {
+                Ok(done) => applied.extend(done.name().map(|what| format!("endpoint {name} {what}"))),
                 Err(error) => {
                     let error = error.context(format!("Failed to reload endpoint {name}"));
                     tracing::error!("{error:#}");
@@ -80,81 +104,39 @@ impl Daemon {
                 }
             }
         }
+        for what in &applied {
+            tracing::info!("reload: {what}");
+        }
         (applied, failed)
     }
 
-    /// Stops endpoints that are no longer wanted, and those that must be started anew; all before any is started, so
-    /// that ports, devices and addresses may be exchanged. Returns what the latter were like.
-    async fn stop_outdated(&mut self, wanted: &[Prepared], applied: &mut Vec<String>) -> Vec<EndpointConfig> {
-        let (mut stay, mut leave, mut previous) = (Vec::new(), Vec::new(), Vec::new());
-        for endpoint in self.endpoints.drain(..) {
-            let after = wanted
-                .iter()
-                .find(|prepared| prepared.config.name == endpoint.name());
-            match after {
-                Some(after) if !endpoint.needs_restart(&after.config) => stay.push(endpoint),
-                Some(_) => {
-                    previous.push(endpoint.config());
-                    leave.push(endpoint);
-                }
-                None => {
-                    applied.push(format!("endpoint {} removed", endpoint.name()));
-                    leave.push(endpoint);
-                }
-            }
-        }
-        self.endpoints = stay;
-        stop(leave).await;
-        previous
-    }
-
-    /// Changes or starts one endpoint. Returns what was done, or `None` when nothing had changed but files may have been
-    /// read again.
-    async fn change_one(
+    /// Gives the managed endpoints the surroundings the configuration now says.
+    async fn change_managed(
         &mut self,
-        prepared: Prepared,
-        before: Option<EndpointConfig>,
-    ) -> Result<Option<&'static str>> {
-        let running = self
-            .endpoints
-            .iter_mut()
-            .find(|endpoint| endpoint.name() == prepared.config.name);
-        if let Some(endpoint) = running {
-            let same = endpoint.config() == prepared.config;
-            endpoint.apply(prepared).await?;
-            return Ok((!same).then_some("changed"));
-        }
-        match (Endpoint::start(prepared, &self.place).await, before) {
-            (Ok(endpoint), before) => {
-                self.endpoints.push(endpoint);
-                Ok(Some(before.map_or("started", |_| "restarted")))
-            }
-            (Err(error), None) => Err(error),
-            (Err(error), Some(before)) => Err(self.restore(error, before).await),
-        }
-    }
-
-    /// Starts an endpoint as it was before a change the machine refused. Returns the error to report.
-    async fn restore(&mut self, refusal: Error, before: EndpointConfig) -> Error {
-        let restored = match Prepared::read(before, &self.place) {
-            Ok(prepared) => Endpoint::start(prepared, &self.place).await,
-            Err(error) => Err(error),
+        environment: Environment,
+        applied: &mut Vec<String>,
+        warnings: &mut Vec<String>,
+    ) -> Result<()> {
+        let Some(managed) = &mut self.managed else {
+            return Ok(());
         };
-        match restored {
-            Ok(endpoint) => {
-                self.endpoints.push(endpoint);
-                refusal.context("its previous configuration is in force again")
-            }
-            Err(error) => refusal.context(format!(
-                "it is down, as its previous configuration can't be started again either ({error:#}); cure the cause and \
-                 reload"
-            )),
+        managed.replace_environment(environment);
+        if let Some(Err(error)) = self.api_tls.as_ref().map(Tls::reload) {
+            warnings.push(format!("the certificate of the API stays what it was: {error}"));
         }
+        let mut outcome = self.apply_managed(true).await?;
+        applied.append(&mut outcome.done);
+        warnings.append(&mut outcome.failed);
+        Ok(())
     }
 }
 
-fn take<T>(from: &mut Vec<T>, which: impl FnMut(&T) -> bool) -> Option<T> {
-    from.iter().position(which).map(|index| from.swap_remove(index))
+/// A configuration that was read again and found good.
+struct Plan {
+    endpoints: Vec<Prepared>,
+    environment: Environment,
+    /// For people.
+    warnings: Vec<String>,
 }
 
 /// What changed in the file but can't change in a running daemon.
@@ -169,6 +151,7 @@ fn fixed<'c>(basis: &'c Config, config: &'c Config) -> impl Iterator<Item = Stri
         ("[offload]", basis.offload != config.offload),
         ("[log]", basis.log != config.log),
         ("[admin]", basis.admin_socket != config.admin_socket),
+        ("[api]", basis.api != config.api),
     ]
     .into_iter()
     .filter(|(_, changed)| *changed)

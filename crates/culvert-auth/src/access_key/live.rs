@@ -24,17 +24,13 @@ struct Current {
 }
 
 impl AccessKeys {
-    /// Reads the file.
+    /// Reads the file. One that isn't there yet has no keys.
     ///
     /// # Errors
-    /// [`AccessKeyError::Missing`] if it isn't there, and as [`AccessKeyFile::read`]. Later on a broken file is logged and
-    /// the last good one stays in force.
+    /// As [`AccessKeyFile::read`]. Later on a broken file is logged and the last good one stays in force.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, AccessKeyError> {
         let path = path.into();
         let (keys, stamp) = read_with_stamp(&path)?;
-        if stamp.is_none() {
-            return Err(AccessKeyError::Missing { path });
-        }
         if keys.keys().is_empty() {
             tracing::warn!(path = %path.display(),
                 "there are no access keys: nobody can sign a request; make one with `culvert access-key create`");
@@ -107,12 +103,13 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_names_the_command_that_makes_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("keys");
-        let error = AccessKeys::open(&path).unwrap_err().to_string();
-        let cure = format!("culvert access-key create --file {}", path.display());
-        assert!(error.contains(&cure), "{error}");
+    fn a_file_may_be_made_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        let keys = AccessKeys::open(&path).unwrap();
+        assert!(keys.secret("AKIA0123456789ABCDEF").is_none());
+        let key = create(&path);
+        assert_eq!(keys.secret(key.id()).as_ref(), Some(key.expose_secret()));
     }
 
     #[test]

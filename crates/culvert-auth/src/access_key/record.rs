@@ -36,15 +36,6 @@ pub enum AccessKeyError {
         /// The system's reason.
         source: io::Error,
     },
-    /// There is no file.
-    #[error(
-        "there is no file of access keys {0}; make the first key with `culvert access-key create --file {0}`",
-        path.display()
-    )]
-    Missing {
-        /// The file.
-        path: PathBuf,
-    },
     /// Others can read the secrets.
     #[error(
         "others may read the access keys: {path} has mode {mode:04o}; run `chmod 600 {path}`",

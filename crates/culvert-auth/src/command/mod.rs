@@ -22,18 +22,19 @@
 
 mod environment;
 mod outcome;
-mod run;
 mod scratch;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use culvert_process::{Ended, Gate, Program, Run, Terms, UnfitProgram};
+use zeroize::Zeroizing;
+
 use crate::backend::{Credentials, Verdict};
-use crate::gate::Gate;
-use run::Ended;
 use scratch::Scratch;
+
+/// Most that is kept of each output stream; the rest is read and dropped.
+const MAX_OUTPUT_BYTES: usize = 4 * 1024;
 
 /// Settings of a command backend.
 #[derive(Clone, Debug)]
@@ -67,23 +68,9 @@ impl CommandOptions {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError {
-    /// The path depends on the working directory.
-    #[error("the login command {} must be an absolute path", .0.display())]
-    Relative(PathBuf),
-    /// There is no such file, or it may not be looked at.
-    #[error("cannot use the login command {}: {source}", path.display())]
-    Missing {
-        /// The program.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// It is no program.
-    #[error("the login command {} is not executable: chmod +x it", .0.display())]
-    NotExecutable(PathBuf),
-    /// Anyone could replace what decides logins.
-    #[error("anyone may write to the login command {}: chmod o-w it", .0.display())]
-    Writable(PathBuf),
+    /// The program can't be run.
+    #[error("the login command can't be used: {0}")]
+    Program(#[from] UnfitProgram),
     /// The folder for credentials files cannot be prepared.
     #[error("cannot prepare the folder {} for login commands: {source}", path.display())]
     Scratch {
@@ -98,6 +85,7 @@ pub enum CommandError {
 #[derive(Debug)]
 pub struct CommandBackend {
     options: CommandOptions,
+    program: Program,
     gate: Gate,
 }
 
@@ -107,13 +95,14 @@ impl CommandBackend {
     /// # Errors
     /// [`CommandError`], by what is wrong with the program or the folder.
     pub fn new(options: CommandOptions) -> Result<Self, CommandError> {
-        check_program(&options.program)?;
+        let program = Program::new(&options.program, options.arguments.clone())?;
         scratch::prepare(&options.scratch_folder).map_err(|source| CommandError::Scratch {
             path: options.scratch_folder.clone(),
             source,
         })?;
         Ok(Self {
             gate: Gate::new(options.max_concurrent),
+            program,
             options,
         })
     }
@@ -137,9 +126,15 @@ impl CommandBackend {
                 return Verdict::reject(format!("cannot write the credentials file in {folder}: {error}"));
             }
         };
-        let variables = environment::variables(&credentials, &scratch);
-        let run = run::run(&self.options, &scratch.credentials(), variables).await;
-        run.log(&credentials);
+        let terms = Terms {
+            arguments: vec![scratch.credentials().into()],
+            variables: environment::variables(&credentials, &scratch),
+            input: Zeroizing::default(),
+            limit: self.options.timeout,
+            max_output: MAX_OUTPUT_BYTES,
+        };
+        let run = self.program.run(&terms).await;
+        log(&run, &credentials);
         match run.ended {
             Ended::Exited(status) => outcome::verdict(status, &scratch),
             Ended::TimedOut => Verdict::reject_telling(
@@ -160,22 +155,22 @@ impl CommandBackend {
     }
 }
 
-fn check_program(program: &Path) -> Result<(), CommandError> {
-    if !program.is_absolute() {
-        return Err(CommandError::Relative(program.into()));
+/// Writes the command's output to the log, line by line.
+fn log(run: &Run, credentials: &Credentials) {
+    for (stream, bytes) in [("stdout", &run.stdout), ("stderr", &run.stderr)] {
+        for line in String::from_utf8_lossy(bytes)
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+        {
+            let line: String = line.chars().filter(|letter| !letter.is_control()).collect();
+            tracing::info!(endpoint = %credentials.endpoint, username = %credentials.username, stream, line,
+                "login command says");
+        }
+        if bytes.len() == MAX_OUTPUT_BYTES {
+            tracing::info!(username = %credentials.username, stream, limit = MAX_OUTPUT_BYTES,
+                "login command says more than is logged");
+        }
     }
-    let found = fs::metadata(program).map_err(|source| CommandError::Missing {
-        path: program.into(),
-        source,
-    })?;
-    let mode = found.permissions().mode();
-    if !found.is_file() || mode & 0o111 == 0 {
-        return Err(CommandError::NotExecutable(program.into()));
-    }
-    if mode & 0o002 != 0 {
-        return Err(CommandError::Writable(program.into()));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

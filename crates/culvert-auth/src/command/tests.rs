@@ -1,5 +1,8 @@
 //! Command backends with real shell scripts.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Instant;
 
 use super::*;
@@ -236,14 +239,23 @@ fn programs_that_cannot_be_trusted_or_run_are_refused_at_once() {
     };
     assert!(matches!(
         new(Path::new("login.sh")),
-        Err(CommandError::Relative(_))
+        Err(CommandError::Program(UnfitProgram::Relative(_)))
     ));
-    assert!(matches!(new(&file), Err(CommandError::Missing { .. })));
+    assert!(matches!(
+        new(&file),
+        Err(CommandError::Program(UnfitProgram::Missing { .. }))
+    ));
     fs::write(&file, "#!/bin/sh\n").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(matches!(new(&file), Err(CommandError::NotExecutable(_))));
+    assert!(matches!(
+        new(&file),
+        Err(CommandError::Program(UnfitProgram::NotExecutable(_)))
+    ));
     fs::set_permissions(&file, fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(new(&file), Err(CommandError::Writable(_))));
+    assert!(matches!(
+        new(&file),
+        Err(CommandError::Program(UnfitProgram::Writable(_)))
+    ));
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     assert!(new(&file).is_ok());
 }

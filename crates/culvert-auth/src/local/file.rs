@@ -4,13 +4,13 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use culvert_process::Gate;
 use tokio::task::spawn_blocking;
 
 use super::password;
 use super::record::{UserFile, UsersError};
 use super::store::read_with_stamp;
 use crate::backend::{Credentials, Verdict};
-use crate::gate::Gate;
 use crate::private_file::{Stamp, stamp};
 
 /// Settings of the local backend.

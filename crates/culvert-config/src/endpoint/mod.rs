@@ -6,6 +6,7 @@
 
 mod authentication;
 mod conflict;
+mod connect_handler;
 mod control_channel;
 mod crypto;
 mod network;
@@ -30,6 +31,7 @@ pub use authentication::{
     Authentication, CertificatePolicy, ClientCertificates, Combine, ExternalCommand, PasswordCheck,
     VerifyX509Name,
 };
+pub use connect_handler::{ConnectHandler, FUNCTION_PREFIX, HandlerTarget};
 pub use control_channel::{ControlChannel, KeyDirection, StaticKeyWrap, TlsAuth, TlsCryptV2};
 pub use crypto::{DataCipher, Digest, TlsVersion};
 pub use network::{Keepalive, Mssfix, NatRule, Route, StaticClient, TargetNetwork, TransportProtocols};
@@ -74,6 +76,8 @@ pub struct EndpointSpec {
     pub server_private_key: Pem,
     /// How clients prove who they are.
     pub authentication: Authentication,
+    /// Who else is asked before a client is let in; `None`: nobody.
+    pub connect_handler: Option<ConnectHandler>,
     /// What wraps the control channel.
     pub control_channel: ControlChannel,
     /// Oldest TLS version a client may use.
@@ -171,6 +175,7 @@ impl EndpointSpec {
             server_certificate: server_certificate.into(),
             server_private_key: server_private_key.into(),
             authentication,
+            connect_handler: None,
             control_channel: ControlChannel::Plain,
             tls_version_min: TlsVersion::Tls12,
             data_ciphers: DataCipher::DEFAULT.to_vec(),

@@ -7,7 +7,7 @@ use super::document::Document;
 use super::table::Table;
 use super::values::{path, socket_address};
 use crate::config::FileKind;
-use crate::environment::{Api, ApiCertificate, Environment};
+use crate::environment::{Api, ApiCertificate, Environment, Quotas};
 use crate::error::Fault;
 
 /// Where the API is unless told otherwise.
@@ -60,12 +60,12 @@ pub(super) fn api(document: &Document<'_>, root: &Table<'_, '_>, state_dir: &Pat
 /// Reports sections nothing uses.
 pub(super) fn warn_of_unused(document: &Document<'_>, environment: &Environment) {
     let sections = [
-        ("vpc", !environment.vpcs.is_empty()),
-        ("directory", !environment.directories.is_empty()),
+        ("quotas", environment.quotas != Quotas::default()),
+        ("vpc[0]", !environment.vpcs.is_empty()),
+        ("directory[0]", !environment.directories.is_empty()),
     ];
     for (section, _) in sections.into_iter().filter(|(_, given)| *given) {
-        let message =
-            "only endpoints managed through the API use this, and this version does not serve it yet";
-        document.warn(&format!("{section}[0]"), Fault::new(message, "remove it"));
+        let message = "only endpoints managed through the API use this, and there is no [api]";
+        document.warn(section, Fault::new(message, "add [api], or remove this"));
     }
 }

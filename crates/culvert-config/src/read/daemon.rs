@@ -13,7 +13,7 @@ use super::environment::environment;
 use super::table::Table;
 use super::values::{boolean, choice, moderation, number, path, word};
 use crate::config::{Config, Log, LogFormat};
-use crate::endpoint::EndpointConfig;
+use crate::endpoint::{ConnectHandler, EndpointConfig};
 use crate::error::{ConfigError, Fault, Report};
 use crate::packets::{DEFAULT_MODERATION, Offload};
 
@@ -75,7 +75,7 @@ fn read_root<'d>(document: &'d Document<'d>, root: &'d DeTable<'_>, file: &Path)
     if api.is_none() {
         warn_of_unused(document, &environment);
     }
-    let endpoints = read_endpoints(document, table.tables("endpoint"));
+    let endpoints = read_endpoints(document, table.tables("endpoint"), &environment.connect_handlers);
     table.finish();
     document.is_sound().then(|| Config {
         path: file.into(),
@@ -88,7 +88,6 @@ fn read_root<'d>(document: &'d Document<'d>, root: &'d DeTable<'_>, file: &Path)
         ack_filter: ack_filter.unwrap_or(true),
         offload,
         log,
-        api_place: api.is_some().then(|| document.place("api")),
         api,
         environment,
         endpoints,
@@ -159,7 +158,11 @@ fn level(text: &str) -> Result<String, Fault> {
     Err(Fault::new(format!("{text:?} is not a log level"), cure))
 }
 
-fn read_endpoints(document: &Document<'_>, tables: Vec<Table<'_, '_>>) -> Vec<EndpointConfig> {
+fn read_endpoints(
+    document: &Document<'_>,
+    tables: Vec<Table<'_, '_>>,
+    handlers: &[ConnectHandler],
+) -> Vec<EndpointConfig> {
     // Devices named in the file are taken before any is chosen for an endpoint that names none.
     let mut devices: HashSet<String> = HashSet::new();
     for table in &tables {
@@ -168,7 +171,7 @@ fn read_endpoints(document: &Document<'_>, tables: Vec<Table<'_, '_>>) -> Vec<En
     let mut endpoints: Vec<(String, EndpointConfig)> = Vec::new();
     for table in tables {
         let path = table.path.clone();
-        if let Some(endpoint) = read_endpoint(document, table, &mut devices) {
+        if let Some(endpoint) = read_endpoint(document, table, &mut devices, handlers) {
             for (_, other) in &endpoints {
                 for (field, fault) in endpoint.conflicts_with(other) {
                     document.refuse_field(&path, fault.at(field));

@@ -98,11 +98,6 @@ impl<'t> Document<'t> {
         }
     }
 
-    /// Line and column of the value at a path, or the nearest one around it.
-    pub(crate) fn place(&self, path: &str) -> (usize, usize) {
-        self.position(self.span_of(path).start)
-    }
-
     /// A path of the document made absolute, and remembered for the check of files.
     pub(crate) fn file(&self, path: &str, span: &Span, kind: FileKind) -> PathBuf {
         let path = self.folder.join(path);

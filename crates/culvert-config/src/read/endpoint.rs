@@ -17,8 +17,8 @@ use super::values::{
 use super::warnings::warn;
 use crate::config::FileKind;
 use crate::endpoint::{
-    AuthToken, Authentication, ClientCertificates, DataCipher, Digest, EndpointConfig, EndpointSpec,
-    StaticClient, TlsVersion, TransportProtocols, default_device,
+    AuthToken, Authentication, ClientCertificates, ConnectHandler, DataCipher, Digest, EndpointConfig,
+    EndpointSpec, StaticClient, TlsVersion, TransportProtocols, default_device,
 };
 use crate::error::Fault;
 
@@ -27,9 +27,16 @@ pub(crate) fn read_endpoint(
     document: &Document<'_>,
     table: Table<'_, '_>,
     devices: &mut HashSet<String>,
+    handlers: &[ConnectHandler],
 ) -> Option<EndpointConfig> {
     let place = table.path.clone();
-    let (spec, missing) = endpoint(&table, devices);
+    let (mut spec, mut missing) = endpoint(&table, devices);
+    spec.connect_handler = table.read("connect_handler", |value| {
+        word(value, |name| handler(name, handlers))
+    });
+    if table.has("connect_handler") && spec.connect_handler.is_none() {
+        missing.push("connect_handler");
+    }
     table.finish();
     match spec.validate() {
         Ok(endpoint) if missing.is_empty() => {
@@ -51,6 +58,17 @@ pub(crate) fn read_endpoint(
             None
         }
     }
+}
+
+/// The handler with this name.
+fn handler(name: &str, handlers: &[ConnectHandler]) -> Result<ConnectHandler, Fault> {
+    let mut all = handlers.iter();
+    all.find(|handler| handler.function == name)
+        .cloned()
+        .ok_or_else(|| {
+            let cure = "name the function of a [[connect_handler]], or add one";
+            Fault::new(format!("there is no connect handler {name:?}"), cure)
+        })
 }
 
 /// The block as far as it could be read, and the keys that could not be read in full.

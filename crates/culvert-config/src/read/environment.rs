@@ -1,9 +1,12 @@
-//! `[account]`, `[[vpc]]`, `[[subnet]]`, `[[security_group]]`, `[[directory]]`: what an account would provide.
+//! `[account]`, `[quotas]`, `[[vpc]]`, `[[subnet]]`, `[[security_group]]`, `[[directory]]`, `[[connect_handler]]`: what
+//! an account would provide.
 
 use ipnetwork::IpNetwork;
 
 use super::authentication::password;
+use super::connect_handler::connect_handlers;
 use super::document::Document;
+use super::quotas::quotas;
 use super::security_group::security_groups;
 use super::table::{Table, Value};
 use super::values::{boolean, choice, network_v4, network_v6, text, word};
@@ -22,12 +25,15 @@ pub(super) fn environment(document: &Document<'_>, root: &Table<'_, '_>) -> Envi
     let subnets = subnets(document, root, &account, &vpcs);
     let security_groups = security_groups(document, root, &vpcs);
     let directories = directories(document, root);
+    let quotas = root.table("quotas").map(quotas).unwrap_or_default();
     Environment {
         account,
         vpcs,
         subnets,
         security_groups,
         directories,
+        connect_handlers: connect_handlers(document, root),
+        quotas,
     }
 }
 

@@ -3,12 +3,14 @@
 
 mod api;
 mod authentication;
+mod connect_handler;
 mod control_channel;
 mod daemon;
 mod document;
 mod endpoint;
 mod environment;
 mod networks;
+mod quotas;
 mod security_group;
 mod suggest;
 mod table;

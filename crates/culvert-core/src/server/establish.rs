@@ -242,6 +242,7 @@ impl Server {
         let live = Live {
             username: grant.username.or_else(|| judging.profile.username.clone()),
             groups: grant.groups,
+            posture: grant.posture,
             profile: judging.profile,
             identity: identity.clone(),
             lease: resources.lease,

@@ -230,6 +230,7 @@ fn groups_static_addresses_and_options_of_a_grant_are_applied() {
             static_v4: Some("10.8.0.77".parse().unwrap()),
             static_v6: None,
             push: vec!["route 10.99.0.0 255.255.0.0".into()],
+            posture: vec!["compliant".into()],
         };
         vec![(Duration::ZERO, AuthDecision::Accept(grant))]
     });
@@ -247,6 +248,7 @@ fn groups_static_addresses_and_options_of_a_grant_are_applied() {
     let status = world.server.clients().next().unwrap();
     assert_eq!(status.identity(), Some("Ana Example"));
     assert_eq!(status.groups, ["eng"]);
+    assert_eq!(status.posture, ["compliant"]);
     world.check_empty();
 }
 

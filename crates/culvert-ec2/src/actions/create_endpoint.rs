@@ -10,7 +10,7 @@ use culvert_service::{
 use ipnetwork::{IpNetwork, Ipv4Network};
 
 use super::settings;
-use crate::form::{addresses, filled, optional_network, owned, owned_texts, unsupported};
+use crate::form::{addresses, filled, optional_network, unsupported};
 use crate::render::{self, status};
 use crate::task::Task;
 
@@ -45,7 +45,6 @@ pub(crate) fn create(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
 }
 
 fn read(form: &Group<'_>) -> Result<CreateEndpoint, ApiError> {
-    settings::refuse_unsupported(form)?;
     check_families(form)?;
     if form.group("ConnectionLogOptions").is_none() {
         return Err(form.missing("ConnectionLogOptions").into());
@@ -54,23 +53,12 @@ fn read(form: &Group<'_>) -> Result<CreateEndpoint, ApiError> {
         client_cidr_block: client_cidr_block(form)?,
         server_certificate_arn: form.required("ServerCertificateArn")?.to_owned(),
         authentication: authentication(form)?,
-        connection_log: settings::connection_log(form)?,
         dns_servers: addresses(form, "DnsServers")?,
         transport: form.choice(
             "TransportProtocol",
             &[("udp", Transport::Udp), ("tcp", Transport::Tcp)],
         )?,
-        vpn_port: settings::vpn_port(form)?,
-        description: owned(form, "Description"),
-        split_tunnel: form.boolean("SplitTunnel")?,
-        vpc_id: filled(form, "VpcId"),
-        security_group_ids: owned_texts(form, "SecurityGroupId"),
-        self_service_portal: settings::self_service_portal(form)?,
-        client_connect: settings::client_connect(form)?,
-        session_timeout_hours: settings::session_timeout_hours(form)?,
-        banner: settings::banner(form)?,
-        route_enforcement: settings::route_enforcement(form)?,
-        disconnect_on_session_timeout: form.boolean("DisconnectOnSessionTimeout")?,
+        settings: settings::read(form)?,
         tags: tags(form)?,
     })
 }

@@ -14,4 +14,5 @@ mod settings;
 pub(crate) mod subnets;
 pub(crate) mod tags;
 pub(crate) mod target_networks;
+pub(crate) mod vpc_attribute;
 pub(crate) mod vpcs;

@@ -7,7 +7,7 @@ use culvert_query::{ApiError, ErrorCode};
 use culvert_service::{ModifyEndpoint, ServiceError, Surroundings};
 
 use super::settings;
-use crate::form::{addresses, filled, owned, owned_texts};
+use crate::form::{addresses, filled};
 use crate::task::Task;
 
 /// Changes what is given.
@@ -31,22 +31,10 @@ pub(crate) fn modify(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
 }
 
 fn read(form: &Group<'_>) -> Result<ModifyEndpoint, ApiError> {
-    settings::refuse_unsupported(form)?;
     Ok(ModifyEndpoint {
         server_certificate_arn: filled(form, "ServerCertificateArn"),
-        connection_log: settings::connection_log(form)?,
         dns_servers: dns_servers(form)?,
-        vpn_port: settings::vpn_port(form)?,
-        description: owned(form, "Description"),
-        split_tunnel: form.boolean("SplitTunnel")?,
-        vpc_id: filled(form, "VpcId"),
-        security_group_ids: owned_texts(form, "SecurityGroupId"),
-        self_service_portal: settings::self_service_portal(form)?,
-        client_connect: settings::client_connect(form)?,
-        session_timeout_hours: settings::session_timeout_hours(form)?,
-        banner: settings::banner(form)?,
-        route_enforcement: settings::route_enforcement(form)?,
-        disconnect_on_session_timeout: form.boolean("DisconnectOnSessionTimeout")?,
+        settings: settings::read(form)?,
     })
 }
 
@@ -61,6 +49,8 @@ fn dns_servers(form: &Group<'_>) -> Result<Option<Vec<IpAddr>>, ApiError> {
         Some(true) if servers.is_empty() => Err(options.missing(MEMBER).into()),
         Some(true) => Ok(Some(servers)),
         Some(false) if servers.is_empty() => Ok(Some(servers)),
+        // Whatever else there is, `finish` names it.
+        None if servers.is_empty() => Ok(None),
         Some(false) | None => {
             let message = format!(
                 "{} goes only with {}=true",

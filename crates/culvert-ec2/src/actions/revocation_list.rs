@@ -1,6 +1,6 @@
 //! The list of certificates that an endpoint no longer takes.
 
-use culvert_service::{CrlState, ServiceError};
+use culvert_service::ServiceError;
 
 use crate::render::{self, status};
 use crate::task::Task;
@@ -16,18 +16,17 @@ pub(crate) fn import(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
     task.done()
 }
 
-/// `ExportClientVpnClientCertificateRevocationList`. The answer for an endpoint without one has no list and says
-/// `active`: that nobody is revoked is in force.
+/// `ExportClientVpnClientCertificateRevocationList`. For an endpoint without a list the answer has an empty one, and no
+/// status: there is nothing that could be in force.
 pub(crate) fn export(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
     let endpoint_id = task.endpoint_id()?;
     task.ready()?;
     let list = task.ec2.registry.export_crl(endpoint_id)?;
-    let (pem, state) = match list {
-        Some((pem, state)) => (Some(pem), state),
-        None => (None, CrlState::Active),
-    };
-    task.answer(|root| {
-        root.optional_text("certificateRevocationList", pem.as_deref());
-        status(root, render::crl_state(&state));
+    task.answer(|root| match &list {
+        Some((pem, state)) => {
+            root.text("certificateRevocationList", pem);
+            status(root, render::crl_state(state));
+        }
+        None => root.text("certificateRevocationList", ""),
     })
 }

@@ -2,12 +2,31 @@
 
 use culvert_query::ApiError;
 use culvert_query::params::{Group, ParamError};
-use culvert_service::{BannerChange, ConnectChange, LogChange};
+use culvert_service::{BannerChange, ConnectChange, EndpointSettings, LogChange};
 
-use crate::form::{owned, unsupported};
+use crate::form::{filled, owned, owned_texts, unsupported};
+
+/// Reads them all, as far as given.
+pub(super) fn read(form: &Group<'_>) -> Result<EndpointSettings, ApiError> {
+    refuse_unsupported(form)?;
+    Ok(EndpointSettings {
+        connection_log: connection_log(form)?,
+        vpn_port: vpn_port(form)?,
+        description: owned(form, "Description"),
+        split_tunnel: form.boolean("SplitTunnel")?,
+        vpc_id: filled(form, "VpcId"),
+        security_group_ids: owned_texts(form, "SecurityGroupId"),
+        self_service_portal: self_service_portal(form)?,
+        client_connect: client_connect(form)?,
+        session_timeout_hours: session_timeout_hours(form)?,
+        banner: banner(form)?,
+        route_enforcement: route_enforcement(form)?,
+        disconnect_on_session_timeout: form.boolean("DisconnectOnSessionTimeout")?,
+    })
+}
 
 /// `ConnectionLogOptions`.
-pub(super) fn connection_log(form: &Group<'_>) -> Result<LogChange, ApiError> {
+fn connection_log(form: &Group<'_>) -> Result<LogChange, ApiError> {
     let Some(options) = form.group("ConnectionLogOptions") else {
         return Ok(LogChange::default());
     };
@@ -24,7 +43,7 @@ pub(super) fn connection_log(form: &Group<'_>) -> Result<LogChange, ApiError> {
 }
 
 /// `ClientConnectOptions`.
-pub(super) fn client_connect(form: &Group<'_>) -> Result<ConnectChange, ParamError> {
+fn client_connect(form: &Group<'_>) -> Result<ConnectChange, ParamError> {
     let Some(options) = form.group("ClientConnectOptions") else {
         return Ok(ConnectChange::default());
     };
@@ -35,7 +54,7 @@ pub(super) fn client_connect(form: &Group<'_>) -> Result<ConnectChange, ParamErr
 }
 
 /// `ClientLoginBannerOptions`.
-pub(super) fn banner(form: &Group<'_>) -> Result<BannerChange, ParamError> {
+fn banner(form: &Group<'_>) -> Result<BannerChange, ParamError> {
     let Some(options) = form.group("ClientLoginBannerOptions") else {
         return Ok(BannerChange::default());
     };
@@ -46,7 +65,7 @@ pub(super) fn banner(form: &Group<'_>) -> Result<BannerChange, ParamError> {
 }
 
 /// `ClientRouteEnforcementOptions`.
-pub(super) fn route_enforcement(form: &Group<'_>) -> Result<Option<bool>, ParamError> {
+fn route_enforcement(form: &Group<'_>) -> Result<Option<bool>, ParamError> {
     match form.group("ClientRouteEnforcementOptions") {
         Some(options) => options.boolean("Enforced"),
         None => Ok(None),
@@ -54,22 +73,22 @@ pub(super) fn route_enforcement(form: &Group<'_>) -> Result<Option<bool>, ParamE
 }
 
 /// `SelfServicePortal`.
-pub(super) fn self_service_portal(form: &Group<'_>) -> Result<Option<bool>, ParamError> {
+fn self_service_portal(form: &Group<'_>) -> Result<Option<bool>, ParamError> {
     form.choice("SelfServicePortal", &[("enabled", true), ("disabled", false)])
 }
 
 /// `VpnPort`.
-pub(super) fn vpn_port(form: &Group<'_>) -> Result<Option<i64>, ParamError> {
+fn vpn_port(form: &Group<'_>) -> Result<Option<i64>, ParamError> {
     form.integer("VpnPort", 1..=i64::from(u16::MAX))
 }
 
 /// `SessionTimeoutHours`.
-pub(super) fn session_timeout_hours(form: &Group<'_>) -> Result<Option<i64>, ParamError> {
+fn session_timeout_hours(form: &Group<'_>) -> Result<Option<i64>, ParamError> {
     form.integer("SessionTimeoutHours", 1..=24)
 }
 
 /// Refuses what endpoints here can't have.
-pub(super) fn refuse_unsupported(form: &Group<'_>) -> Result<(), ApiError> {
+fn refuse_unsupported(form: &Group<'_>) -> Result<(), ApiError> {
     let gateway = "TransitGatewayConfiguration";
     if form.group(gateway).is_some() {
         let cure = "there are no transit gateways; associate subnets instead";

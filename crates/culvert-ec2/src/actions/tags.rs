@@ -1,6 +1,6 @@
 //! Tags of endpoints. Networks and security groups come from the configuration and have none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use culvert_query::params::Filter;
 use culvert_query::{ApiError, ErrorCode};
@@ -55,10 +55,10 @@ pub(crate) fn delete(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
     task.done()
 }
 
-/// `ResourceId`, at least one.
+/// `ResourceId`, at least one, each once.
 fn resource_ids<'a>(task: &Task<'a>) -> Result<Vec<&'a str>, ServiceError> {
     const MEMBER: &str = "ResourceId";
-    let ids = task.form.texts(MEMBER);
+    let mut ids = task.form.texts(MEMBER);
     if ids.is_empty() {
         return Err(task.form.missing(MEMBER).into());
     }
@@ -66,6 +66,8 @@ fn resource_ids<'a>(task: &Task<'a>) -> Result<Vec<&'a str>, ServiceError> {
         let message = format!("{MEMBER} has more than {MAX_RESOURCES} items");
         return Err(ApiError::new(ErrorCode::InvalidParameterValue, message).into());
     }
+    let mut seen = BTreeSet::new();
+    ids.retain(|id| seen.insert(*id));
     Ok(ids)
 }
 

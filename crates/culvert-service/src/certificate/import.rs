@@ -4,6 +4,7 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls_pemfile::Item;
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate};
+use zeroize::Zeroizing;
 
 use super::{Certificate, PrivateKeyPem};
 use crate::error::{AcmError, AcmErrorCode};
@@ -66,6 +67,28 @@ impl Certificate {
         }
     }
 
+    /// Checks that clients can trust it by what it came with. Stock clients follow a chain up to an authority that signed
+    /// itself and take nothing below it for an end: OpenSSL does so unless it is given `X509_V_FLAG_PARTIAL_CHAIN`, and
+    /// OpenVPN never gives it.
+    ///
+    /// # Errors
+    /// The reason, with its cure.
+    pub fn check_root(&self) -> Result<(), String> {
+        let ders = certificates("Certificate", self.authority()).map_err(|error| error.message)?;
+        let last = ders.last().ok_or("it holds no certificate; import it again")?;
+        let last = parse("Certificate", last).map_err(|error| error.message)?;
+        if last.issuer() == last.subject() && last.verify_signature(None).is_ok() {
+            return Ok(());
+        }
+        Err(format!(
+            "it came with a chain that ends at {}, issued by {}, and clients trust nothing without the authority at its \
+             end; import it again with a CertificateChain up to and with {}",
+            last.subject(),
+            last.issuer(),
+            last.issuer()
+        ))
+    }
+
     /// Whether a client's certificate could have been issued under it: it came with a chain, or is an authority itself.
     pub fn has_authority(&self) -> bool {
         let own = || {
@@ -125,7 +148,7 @@ fn check_key(certificate: &X509Certificate<'_>, pem: &PrivateKeyPem) -> Result<(
         return Err(invalid(format!("PrivateKey has more than {MAX_PEM} bytes")));
     }
     let key = match rustls_pemfile::private_key(&mut pem.expose().as_bytes()) {
-        Ok(Some(key)) => key,
+        Ok(Some(key)) => Zeroizing::new(key),
         Ok(None) => {
             let message =
                 "PrivateKey holds no private key in PEM that isn't encrypted; decrypt it with `openssl pkey`";

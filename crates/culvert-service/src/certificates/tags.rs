@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use culvert_store::{Compare, Op, Txn};
 
-use super::{Certificates, TRIES, key, not_found, parse_arn};
+use super::{Certificates, key, not_found, parse_arn};
 use crate::error::ServiceError;
 use crate::record;
+use crate::retry::tries;
 
 impl Certificates {
     /// Changes the tags of a certificate. `change` may be called several times, each time with the tags as they are.
@@ -20,7 +21,7 @@ impl Certificates {
     ) -> Result<(), E> {
         let arn = parse_arn(arn).map_err(ServiceError::from)?;
         let key = key(&arn);
-        for _ in 0..TRIES {
+        for () in tries() {
             let found = self.find(&arn)?;
             let (mut certificate, revision) = found.ok_or_else(|| ServiceError::from(not_found(&arn)))?;
             change(&mut certificate.tags)?;

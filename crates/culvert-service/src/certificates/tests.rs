@@ -176,6 +176,33 @@ fn an_endpoint_keeps_the_authority_of_its_clients() {
 }
 
 #[test]
+fn what_an_endpoint_shows_keeps_its_root() {
+    let lab = Lab::new();
+    let with_root = issued(&rcgen::PKCS_ECDSA_P256_SHA256);
+    let arn = lab.import(&with_root, 1).unwrap();
+    let registry = Registry::new(Arc::clone(&lab.store));
+    let again = ImportCertificate {
+        arn: Some(arn.clone()),
+        chain: String::new(),
+        ..with_root
+    };
+    lab.import(&again, 1).unwrap();
+    let make = |_: &[Endpoint]| -> Result<_, ServiceError> {
+        let mut made = endpoint();
+        made.server_certificate = arn.clone();
+        Ok(made)
+    };
+    registry.add(NEVER, make).unwrap();
+    let refused = acm(lab.import(&again, 1));
+    assert_eq!(refused.code, AcmErrorCode::Validation);
+    assert!(
+        refused.message.contains("cvpn-endpoint-") && refused.message.contains("CN=Authority"),
+        "{}",
+        refused.message
+    );
+}
+
+#[test]
 fn every_kind_of_key_is_taken_with_its_chain_and_comes_back_as_it_was() {
     let lab = Lab::new();
     let kinds = [

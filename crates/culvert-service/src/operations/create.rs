@@ -33,41 +33,37 @@ impl Endpoint {
     ) -> Result<Self, ApiError> {
         check_quota(surroundings)?;
         check_log(request)?;
-        settings::check_supported(
-            &request.connection_log,
-            &request.client_connect,
-            request.self_service_portal,
-            request.route_enforcement,
-        )?;
-        check_description(request.description.as_deref())?;
+        settings::check_supported(&request.settings)?;
+        check_description(request.settings.description.as_deref())?;
         let (vpc_id, security_group_ids) = placement(request, surroundings)?;
         let endpoint = Self {
             id,
             created: now,
             state: EndpointState::PendingAssociate,
             applied: None,
-            description: request.description.clone().filter(|text| !text.is_empty()),
+            description: request
+                .settings
+                .description
+                .clone()
+                .filter(|text| !text.is_empty()),
             client_cidr_block: client_cidr(request, surroundings)?,
-            server_certificate: surroundings
-                .certificate("ServerCertificateArn", &request.server_certificate_arn)?
-                .arn
-                .clone(),
+            server_certificate: surroundings.server_certificate(&request.server_certificate_arn)?,
             authentication: authentication(&request.authentication, surroundings)?,
             connection_log: ConnectionLog::Off,
             dns_servers: settings::dns_servers(&request.dns_servers)?,
             transport: request.transport.unwrap_or_default(),
-            vpn_port: settings::vpn_port(request.vpn_port.unwrap_or(DEFAULT_PORT))?,
-            split_tunnel: request.split_tunnel.unwrap_or(false),
+            vpn_port: settings::vpn_port(request.settings.vpn_port.unwrap_or(DEFAULT_PORT))?,
+            split_tunnel: request.settings.split_tunnel.unwrap_or(false),
             vpc_id,
             security_group_ids,
             self_service_portal: false,
             client_connect: ClientConnect::Off,
             session_timeout_hours: settings::session_timeout_hours(
-                request.session_timeout_hours.unwrap_or(DEFAULT_TIMEOUT),
+                request.settings.session_timeout_hours.unwrap_or(DEFAULT_TIMEOUT),
             )?,
-            banner: settings::banner(&Banner::default(), &request.banner)?,
+            banner: settings::banner(&Banner::default(), &request.settings.banner)?,
             route_enforcement: false,
-            disconnect_on_session_timeout: request.disconnect_on_session_timeout.unwrap_or(true),
+            disconnect_on_session_timeout: request.settings.disconnect_on_session_timeout.unwrap_or(true),
             tags: tags::checked(request.tags.clone())?,
             associations: Vec::new(),
             routes: Vec::new(),
@@ -90,7 +86,7 @@ fn check_quota(surroundings: Surroundings<'_>) -> Result<(), ApiError> {
 }
 
 fn check_log(request: &CreateEndpoint) -> Result<(), ApiError> {
-    match request.connection_log.enabled {
+    match request.settings.connection_log.enabled {
         Some(_) => Ok(()),
         None => Err(missing(
             "You must specify ConnectionLogOptions.Enabled, be it false",
@@ -129,7 +125,7 @@ fn client_cidr(request: &CreateEndpoint, surroundings: Surroundings<'_>) -> Resu
         );
         return Err(invalid(PARAMETER, reason));
     }
-    if let Some(id) = &request.vpc_id
+    if let Some(id) = &request.settings.vpc_id
         && let Some(vpc) = surroundings.vpc(id)?.cidr_blocks.iter().find(|vpc| clash(vpc))
     {
         return Err(invalid(
@@ -145,8 +141,8 @@ fn placement(
     request: &CreateEndpoint,
     surroundings: Surroundings<'_>,
 ) -> Result<(Option<String>, Vec<String>), ApiError> {
-    let Some(id) = &request.vpc_id else {
-        if request.security_group_ids.is_empty() {
+    let Some(id) = &request.settings.vpc_id else {
+        if request.settings.security_group_ids.is_empty() {
             return Ok((None, Vec::new()));
         }
         return Err(invalid(
@@ -156,11 +152,11 @@ fn placement(
     };
     surroundings.vpc(id)?;
     let environment = surroundings.environment;
-    let groups = if request.security_group_ids.is_empty() {
+    let groups = if request.settings.security_group_ids.is_empty() {
         let default = environment.default_security_group(id);
         default.map(|group| group.id.clone()).into_iter().collect()
     } else {
-        security_groups::checked_groups(environment, id, &request.security_group_ids)?
+        security_groups::checked_groups(environment, id, &request.settings.security_group_ids)?
     };
     Ok((Some(id.clone()), groups))
 }
@@ -281,23 +277,31 @@ fn check_foreign_members(number: usize, request: &AuthenticationRequest) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{NOW, certificate, code, create_request, endpoint, environment};
+    use super::super::samples::{
+        NOW, certificate, code, create_request, endpoint, environment, intermediate, self_signed,
+    };
     use super::*;
+    use crate::certificate::Certificate;
     use crate::environment::Directory;
+    use crate::id::CertificateArn;
 
     fn create(change: impl FnOnce(&mut CreateEndpoint)) -> Result<Endpoint, ApiError> {
+        let mut request = create_request();
+        change(&mut request);
+        create_with(&request, &[certificate()])
+    }
+
+    fn create_with(request: &CreateEndpoint, certificates: &[Certificate]) -> Result<Endpoint, ApiError> {
         let mut environment = environment();
         environment.directories.push(Directory {
             id: "d-0123456789".into(),
         });
-        let mut request = create_request();
-        change(&mut request);
         let surroundings = Surroundings {
             environment: &environment,
-            certificates: &[certificate()],
+            certificates,
             endpoints: &[],
         };
-        Endpoint::create(&request, surroundings, EndpointId::from_random([2; 9]), NOW)
+        Endpoint::create(request, surroundings, EndpointId::from_random([2; 9]), NOW)
     }
 
     #[test]
@@ -313,20 +317,13 @@ mod tests {
 
     #[test]
     fn a_client_root_must_bring_its_authority() {
-        let mut alone = certificate();
-        alone.chain.clear();
-        let surroundings = Surroundings {
-            environment: &environment(),
-            certificates: &[alone],
-            endpoints: &[],
-        };
-        let refused = Endpoint::create(
-            &create_request(),
-            surroundings,
-            EndpointId::from_random([2; 9]),
-            NOW,
-        );
-        let message = refused.unwrap_err().message;
+        let mut alone = self_signed();
+        alone.arn = CertificateArn::from_random("us-east-1", "123456789012", [8; 16]);
+        let mut request = create_request();
+        request.authentication[0].client_root_certificate_chain_arn = Some(alone.arn.to_string());
+        let message = create_with(&request, &[certificate(), alone])
+            .unwrap_err()
+            .message;
         assert!(
             message.contains("import it again with its CertificateChain"),
             "{message}"
@@ -334,8 +331,29 @@ mod tests {
     }
 
     #[test]
+    fn a_server_certificate_must_lead_up_to_its_root() {
+        let mut cut = certificate();
+        (cut.certificate, cut.chain) = (intermediate().certificate, String::new());
+        let refused = create_with(&create_request(), &[cut]).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::InvalidParameterValue);
+        assert!(
+            refused.message.contains("ends at CN=Middle, issued by CN=Root,"),
+            "{}",
+            refused.message
+        );
+        create_with(&create_request(), &[intermediate()]).unwrap();
+        let mut by_password = create_request();
+        by_password.authentication = vec![AuthenticationRequest {
+            kind: "directory-service-authentication".into(),
+            directory_id: Some("d-0123456789".into()),
+            ..AuthenticationRequest::default()
+        }];
+        create_with(&by_password, &[self_signed()]).unwrap();
+    }
+
+    #[test]
     fn a_vpc_brings_its_default_security_group() {
-        let made = create(|request| request.vpc_id = Some("vpc-00000001".into())).unwrap();
+        let made = create(|request| request.settings.vpc_id = Some("vpc-00000001".into())).unwrap();
         assert_eq!(made.security_group_ids, ["sg-00000001"]);
     }
 
@@ -358,7 +376,7 @@ mod tests {
             ),
             (
                 |r| {
-                    (r.client_cidr_block, r.vpc_id) =
+                    (r.client_cidr_block, r.settings.vpc_id) =
                         ("10.21.0.0/20".parse().ok(), Some("vpc-00000001".into()))
                 },
                 ErrorCode::InvalidParameterValue,
@@ -392,39 +410,48 @@ mod tests {
                 |r| r.authentication[0].kind = "none".into(),
                 ErrorCode::InvalidParameterValue,
             ),
-            (|r| r.connection_log.enabled = None, ErrorCode::MissingParameter),
             (
-                |r| r.connection_log.enabled = Some(true),
+                |r| r.settings.connection_log.enabled = None,
+                ErrorCode::MissingParameter,
+            ),
+            (
+                |r| r.settings.connection_log.enabled = Some(true),
                 ErrorCode::UnsupportedOperation,
             ),
             (
-                |r| r.client_connect.enabled = Some(true),
+                |r| r.settings.client_connect.enabled = Some(true),
                 ErrorCode::UnsupportedOperation,
             ),
             (
                 |r| r.dns_servers = vec!["9.9.9.9".parse().unwrap(); 3],
                 ErrorCode::InvalidParameterValue,
             ),
-            (|r| r.vpn_port = Some(80), ErrorCode::InvalidParameterValue),
             (
-                |r| r.session_timeout_hours = Some(9),
-                ErrorCode::InvalidParameterValue,
-            ),
-            (|r| r.banner.enabled = Some(true), ErrorCode::MissingParameter),
-            (
-                |r| r.banner.text = Some("é".repeat(1401)),
+                |r| r.settings.vpn_port = Some(80),
                 ErrorCode::InvalidParameterValue,
             ),
             (
-                |r| r.security_group_ids = vec!["sg-00000001".into()],
+                |r| r.settings.session_timeout_hours = Some(9),
                 ErrorCode::InvalidParameterValue,
             ),
             (
-                |r| r.vpc_id = Some("vpc-00000099".into()),
+                |r| r.settings.banner.enabled = Some(true),
+                ErrorCode::MissingParameter,
+            ),
+            (
+                |r| r.settings.banner.text = Some("é".repeat(1401)),
+                ErrorCode::InvalidParameterValue,
+            ),
+            (
+                |r| r.settings.security_group_ids = vec!["sg-00000001".into()],
+                ErrorCode::InvalidParameterValue,
+            ),
+            (
+                |r| r.settings.vpc_id = Some("vpc-00000099".into()),
                 ErrorCode::InvalidVpcIdNotFound,
             ),
             (
-                |r| r.description = Some("d".repeat(256)),
+                |r| r.settings.description = Some("d".repeat(256)),
                 ErrorCode::InvalidParameterValue,
             ),
         ];
@@ -432,7 +459,7 @@ mod tests {
             assert_eq!(code(create(change)), wanted, "case {number}");
         }
         assert!(
-            create(|request| request.banner.text = Some("é".repeat(1400))).is_ok(),
+            create(|request| request.settings.banner.text = Some("é".repeat(1400))).is_ok(),
             "characters, not bytes"
         );
     }
@@ -485,7 +512,7 @@ mod tests {
             "{}",
             refused.message
         );
-        request.vpn_port = Some(1194);
+        request.settings.vpn_port = Some(1194);
         create(&request).unwrap();
         let full: Vec<Endpoint> = vec![endpoint(); 5];
         let surroundings = Surroundings {

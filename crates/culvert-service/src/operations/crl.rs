@@ -1,6 +1,7 @@
 //! Giving an endpoint a revocation list.
 
 use culvert_control::crl::{CrlError, RevocationList};
+use culvert_control::pem;
 use culvert_control::tls::ServerTls;
 use culvert_query::{ApiError, ErrorCode};
 use time::OffsetDateTime;
@@ -67,32 +68,32 @@ impl Endpoint {
     }
 }
 
-/// The list in `pem`, if it can be used with this authority today.
-fn judge(pem: &str, root: &Certificate, quotas: &Quotas, now: OffsetDateTime) -> Result<Crl, ApiError> {
-    if pem.len() > MAX_PEM {
+/// The list in `text`, if it can be used with this authority today.
+fn judge(text: &str, root: &Certificate, quotas: &Quotas, now: OffsetDateTime) -> Result<Crl, ApiError> {
+    if text.len() > MAX_PEM {
         return Err(too_long(format!("The text has more than {MAX_PEM} bytes")));
+    }
+    let lists = pem::crls("the text", text.as_bytes()).map_err(|error| invalid(PARAMETER, error))?;
+    let [der] = lists.as_slice() else {
+        let reason = format!(
+            "it must hold one revocation list and holds {}; import the one of the authority that issues the client \
+             certificates",
+            lists.len()
+        );
+        return Err(invalid(PARAMETER, reason));
+    };
+    if der.len() > MAX_DER {
+        return Err(too_long(format!("The list has more than {MAX_DER} bytes")));
     }
     let authorities =
         ServerTls::authorities(root.authority().as_bytes()).map_err(|error| invalid(PARAMETER, error))?;
     let now = u64::try_from(now.unix_timestamp()).unwrap_or(0);
-    let list = RevocationList::parse(pem.as_bytes(), now, &authorities).map_err(|error| match error {
+    let list = RevocationList::parse(text.as_bytes(), now, &authorities).map_err(|error| match error {
         CrlError::TooLong { entries } => too_many(entries, quotas.crl_entries),
         other => invalid(PARAMETER, other),
     })?;
-    let [der] = list.der() else {
-        let found = list.der().len();
-        return Err(invalid(
-            PARAMETER,
-            format!(
-                "it must hold one revocation list and holds {found}; import the one of the authority that issues the client certificates"
-            ),
-        ));
-    };
     if list.len() > quotas.crl_entries {
         return Err(too_many(list.len(), quotas.crl_entries));
-    }
-    if der.len() > MAX_DER {
-        return Err(too_long(format!("The list has more than {MAX_DER} bytes")));
     }
     Ok(Crl::from_der(der.as_ref()))
 }

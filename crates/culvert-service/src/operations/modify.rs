@@ -18,12 +18,7 @@ impl Endpoint {
         surroundings: Surroundings<'_>,
     ) -> Result<(), ApiError> {
         self.check_alive()?;
-        settings::check_supported(
-            &change.connection_log,
-            &change.client_connect,
-            change.self_service_portal,
-            change.route_enforcement,
-        )?;
+        settings::check_supported(&change.settings)?;
         let mut after = self.clone();
         after.change_settings(change, surroundings)?;
         after.change_placement(change, surroundings)?;
@@ -53,25 +48,26 @@ impl Endpoint {
         surroundings: Surroundings<'_>,
     ) -> Result<(), ApiError> {
         if let Some(arn) = &change.server_certificate_arn {
-            self.server_certificate = surroundings.certificate("ServerCertificateArn", arn)?.arn.clone();
+            self.server_certificate = surroundings.server_certificate(arn)?;
         }
         if let Some(servers) = &change.dns_servers {
             self.dns_servers = settings::dns_servers(servers)?;
         }
-        if let Some(port) = change.vpn_port {
+        if let Some(port) = change.settings.vpn_port {
             self.vpn_port = settings::vpn_port(port)?;
             surroundings.check_port_free(self)?;
         }
-        if let Some(description) = &change.description {
+        if let Some(description) = &change.settings.description {
             check_description(Some(description))?;
             self.description = Some(description.clone()).filter(|text| !text.is_empty());
         }
-        if let Some(hours) = change.session_timeout_hours {
+        if let Some(hours) = change.settings.session_timeout_hours {
             self.session_timeout_hours = settings::session_timeout_hours(hours)?;
         }
-        self.banner = settings::banner(&self.banner, &change.banner)?;
-        self.split_tunnel = change.split_tunnel.unwrap_or(self.split_tunnel);
+        self.banner = settings::banner(&self.banner, &change.settings.banner)?;
+        self.split_tunnel = change.settings.split_tunnel.unwrap_or(self.split_tunnel);
         self.disconnect_on_session_timeout = change
+            .settings
             .disconnect_on_session_timeout
             .unwrap_or(self.disconnect_on_session_timeout);
         Ok(())
@@ -82,8 +78,8 @@ impl Endpoint {
         change: &ModifyEndpoint,
         surroundings: Surroundings<'_>,
     ) -> Result<(), ApiError> {
-        let groups = &change.security_group_ids;
-        let Some(id) = &change.vpc_id else {
+        let groups = &change.settings.security_group_ids;
+        let Some(id) = &change.settings.vpc_id else {
             if groups.is_empty() {
                 return Ok(());
             }
@@ -118,9 +114,10 @@ impl Endpoint {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{associated, certificate, code, endpoint, environment, id};
+    use super::super::samples::{associated, certificate, code, endpoint, environment, id, intermediate};
     use super::*;
-    use crate::request::BannerChange;
+    use crate::certificate::Certificate;
+    use crate::request::{BannerChange, EndpointSettings};
 
     fn modify(endpoint: &mut Endpoint, change: &ModifyEndpoint) -> Result<(), ApiError> {
         let environment = environment();
@@ -133,6 +130,13 @@ mod tests {
         endpoint.modify(change, surroundings)
     }
 
+    fn changed(settings: EndpointSettings) -> ModifyEndpoint {
+        ModifyEndpoint {
+            settings,
+            ..ModifyEndpoint::default()
+        }
+    }
+
     #[test]
     fn only_what_is_given_changes() {
         let mut endpoint = associated();
@@ -140,12 +144,14 @@ mod tests {
         modify(&mut endpoint, &ModifyEndpoint::default()).unwrap();
         assert_eq!(endpoint, before);
         let change = ModifyEndpoint {
-            description: Some("office".into()),
             dns_servers: Some(vec!["10.20.0.2".parse().unwrap()]),
-            split_tunnel: Some(true),
-            vpn_port: Some(1194),
-            session_timeout_hours: Some(8),
-            ..ModifyEndpoint::default()
+            ..changed(EndpointSettings {
+                description: Some("office".into()),
+                split_tunnel: Some(true),
+                vpn_port: Some(1194),
+                session_timeout_hours: Some(8),
+                ..EndpointSettings::default()
+            })
         };
         modify(&mut endpoint, &change).unwrap();
         let wanted = Endpoint {
@@ -158,9 +164,11 @@ mod tests {
         };
         assert_eq!(endpoint, wanted);
         let clearing = ModifyEndpoint {
-            description: Some(String::new()),
             dns_servers: Some(Vec::new()),
-            ..ModifyEndpoint::default()
+            ..changed(EndpointSettings {
+                description: Some(String::new()),
+                ..EndpointSettings::default()
+            })
         };
         modify(&mut endpoint, &clearing).unwrap();
         assert_eq!((endpoint.description, endpoint.dns_servers), (None, Vec::new()));
@@ -169,12 +177,14 @@ mod tests {
     #[test]
     fn a_banner_keeps_its_text_while_it_is_off() {
         let mut endpoint = endpoint();
-        let change = |enabled, text: Option<&str>| ModifyEndpoint {
-            banner: BannerChange {
-                enabled: Some(enabled),
-                text: text.map(str::to_owned),
-            },
-            ..ModifyEndpoint::default()
+        let change = |enabled, text: Option<&str>| {
+            changed(EndpointSettings {
+                banner: BannerChange {
+                    enabled: Some(enabled),
+                    text: text.map(str::to_owned),
+                },
+                ..EndpointSettings::default()
+            })
         };
         assert_eq!(
             code(modify(&mut endpoint, &change(true, None))),
@@ -190,11 +200,13 @@ mod tests {
     fn a_change_that_is_refused_in_part_is_refused_as_a_whole() {
         let mut endpoint = associated();
         let before = endpoint.clone();
-        let change = |vpc: Option<&str>, groups: &[&str]| ModifyEndpoint {
-            split_tunnel: Some(true),
-            vpc_id: vpc.map(str::to_owned),
-            security_group_ids: groups.iter().map(|id| (*id).to_owned()).collect(),
-            ..ModifyEndpoint::default()
+        let change = |vpc: Option<&str>, groups: &[&str]| {
+            changed(EndpointSettings {
+                split_tunnel: Some(true),
+                vpc_id: vpc.map(str::to_owned),
+                security_group_ids: groups.iter().map(|id| (*id).to_owned()).collect(),
+                ..EndpointSettings::default()
+            })
         };
         for (change, wanted) in [
             (change(None, &["sg-00000002"]), ErrorCode::InvalidParameterValue),
@@ -213,6 +225,31 @@ mod tests {
         assert_eq!(endpoint, before);
         modify(&mut endpoint, &change(Some("vpc-00000001"), &["sg-00000002"])).unwrap();
         assert_eq!(endpoint.security_group_ids, ["sg-00000002"]);
+    }
+
+    #[test]
+    fn a_certificate_that_clients_cannot_trust_is_not_shown() {
+        let mut endpoint = endpoint();
+        let cut = Certificate {
+            chain: String::new(),
+            ..intermediate()
+        };
+        let environment = environment();
+        let change = ModifyEndpoint {
+            server_certificate_arn: Some(cut.arn.to_string()),
+            ..ModifyEndpoint::default()
+        };
+        let with = |certificate| [certificate];
+        let mut modify = |certificates: &[Certificate]| {
+            let surroundings = Surroundings {
+                environment: &environment,
+                certificates,
+                endpoints: &[],
+            };
+            endpoint.modify(&change, surroundings)
+        };
+        assert_eq!(code(modify(&with(cut))), ErrorCode::InvalidParameterValue);
+        modify(&with(intermediate())).unwrap();
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! An endpoint and its surroundings, for tests.
 
+use std::sync::OnceLock;
+
 use culvert_query::{ApiError, ErrorCode};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use time::OffsetDateTime;
 
 use crate::certificate::Certificate;
@@ -9,7 +12,7 @@ use crate::endpoint::{
 };
 use crate::environment::{Environment, Quotas, SecurityGroup, Subnet, Vpc};
 use crate::id::{AssociationId, CertificateArn, EndpointId};
-use crate::request::{AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, LogChange};
+use crate::request::{AuthenticationRequest, CreateEndpoint, EndpointSettings, LogChange};
 
 pub(crate) const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
@@ -81,16 +84,66 @@ pub(crate) fn root_arn() -> CertificateArn {
     CertificateArn::from_random("us-east-1", "123456789012", [7; 16])
 }
 
-/// What is imported under it.
+/// What is imported under it: the authority `Root` with `Middle` below it, and a server's certificate from there.
+struct Chain {
+    server: String,
+    middle: String,
+    root: String,
+}
+
+fn chain() -> &'static Chain {
+    static CHAIN: OnceLock<Chain> = OnceLock::new();
+    CHAIN.get_or_init(|| {
+        let authority = |name: &str| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            (params, KeyPair::generate().unwrap())
+        };
+        let (params, key) = authority("Root");
+        let root = CertifiedIssuer::self_signed(params, key).unwrap();
+        let (params, key) = authority("Middle");
+        let middle = CertifiedIssuer::signed_by(params, key, &root).unwrap();
+        let server = CertificateParams::new(vec!["server".to_owned()]).unwrap();
+        let server = server.signed_by(&KeyPair::generate().unwrap(), &middle).unwrap();
+        Chain {
+            server: server.pem(),
+            middle: middle.pem(),
+            root: root.pem(),
+        }
+    })
+}
+
+/// The certificate of a server with its whole chain.
 pub(crate) fn certificate() -> Certificate {
     Certificate {
         arn: root_arn(),
-        certificate: "CERTIFICATE".into(),
+        certificate: chain().server.clone(),
         private_key: "KEY".to_owned().into(),
-        chain: "CHAIN".into(),
+        chain: format!("{}{}", chain().middle, chain().root),
         created: NOW,
         imported: NOW,
         tags: Default::default(),
+    }
+}
+
+/// The certificate of the authority in the middle, with its root.
+pub(crate) fn intermediate() -> Certificate {
+    Certificate {
+        certificate: chain().middle.clone(),
+        chain: chain().root.clone(),
+        ..certificate()
+    }
+}
+
+/// A certificate that nobody vouches for but itself.
+pub(crate) fn self_signed() -> Certificate {
+    let params = CertificateParams::new(vec!["alone".to_owned()]).unwrap();
+    let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    Certificate {
+        certificate: made.pem(),
+        chain: String::new(),
+        ..certificate()
     }
 }
 
@@ -104,23 +157,15 @@ pub(crate) fn create_request() -> CreateEndpoint {
             client_root_certificate_chain_arn: Some(root_arn().to_string()),
             ..AuthenticationRequest::default()
         }],
-        connection_log: LogChange {
-            enabled: Some(false),
-            ..LogChange::default()
-        },
         dns_servers: Vec::new(),
         transport: None,
-        vpn_port: None,
-        description: None,
-        split_tunnel: None,
-        vpc_id: None,
-        security_group_ids: Vec::new(),
-        self_service_portal: None,
-        client_connect: ConnectChange::default(),
-        session_timeout_hours: None,
-        banner: BannerChange::default(),
-        route_enforcement: None,
-        disconnect_on_session_timeout: None,
+        settings: EndpointSettings {
+            connection_log: LogChange {
+                enabled: Some(false),
+                ..LogChange::default()
+            },
+            ..EndpointSettings::default()
+        },
         tags: Default::default(),
     }
 }

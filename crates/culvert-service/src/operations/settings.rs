@@ -10,7 +10,7 @@ use crate::certificate::Certificate;
 use crate::endpoint::{Banner, Endpoint, Transport};
 use crate::environment::{Environment, Vpc};
 use crate::id::CertificateArn;
-use crate::request::{BannerChange, ConnectChange, LogChange};
+use crate::request::{BannerChange, EndpointSettings};
 
 /// Most resolvers.
 const MAX_DNS_SERVERS: usize = 2;
@@ -51,6 +51,15 @@ impl Surroundings<'_> {
                     format!("there is no certificate {arn}; import it first"),
                 )
             })
+    }
+
+    /// The ARN of the certificate that an endpoint is to show, if clients can trust it.
+    pub(super) fn server_certificate(&self, arn: &str) -> Result<CertificateArn, ApiError> {
+        const PARAMETER: &str = "ServerCertificateArn";
+        let certificate = self.certificate(PARAMETER, arn)?;
+        let refuse = |reason| invalid(PARAMETER, format!("{arn} can't be shown to clients: {reason}"));
+        certificate.check_root().map_err(refuse)?;
+        Ok(certificate.arn.clone())
     }
 
     pub(super) fn vpc(&self, id: &str) -> Result<&Vpc, ApiError> {
@@ -139,23 +148,26 @@ pub(super) fn banner(before: &Banner, change: &BannerChange) -> Result<Banner, A
 }
 
 /// Refuses what isn't served yet.
-pub(super) fn check_supported(
-    log: &LogChange,
-    connect: &ConnectChange,
-    portal: Option<bool>,
-    route_enforcement: Option<bool>,
-) -> Result<(), ApiError> {
+pub(super) fn check_supported(settings: &EndpointSettings) -> Result<(), ApiError> {
     let wanted = [
-        ("ConnectionLogOptions.Enabled", log.enabled == Some(true), "false"),
         (
-            "ClientConnectOptions.Enabled",
-            connect.enabled == Some(true),
+            "ConnectionLogOptions.Enabled",
+            settings.connection_log.enabled == Some(true),
             "false",
         ),
-        ("SelfServicePortal", portal == Some(true), "disabled"),
+        (
+            "ClientConnectOptions.Enabled",
+            settings.client_connect.enabled == Some(true),
+            "false",
+        ),
+        (
+            "SelfServicePortal",
+            settings.self_service_portal == Some(true),
+            "disabled",
+        ),
         (
             "ClientRouteEnforcementOptions.Enforced",
-            route_enforcement == Some(true),
+            settings.route_enforcement == Some(true),
             "false",
         ),
     ];

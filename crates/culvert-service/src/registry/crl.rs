@@ -81,4 +81,6 @@ pub(super) fn owner(key: &Key) -> Option<EndpointId> {
 }
 
 #[cfg(test)]
+mod kill;
+#[cfg(test)]
 mod tests;

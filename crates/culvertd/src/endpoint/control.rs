@@ -16,7 +16,9 @@ use culvert_wire::{LinkAddr, Now};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::connection_ids::ConnectionIds;
 use super::inbox::Input;
+use super::ledger::{self, Book};
 use super::login::Logins;
 use super::report;
 use super::shared::{Shared, count};
@@ -41,6 +43,8 @@ pub(crate) enum Command {
     Settings(Box<EndpointSettings>, oneshot::Sender<Result<(), SettingsError>>),
     /// Ask other login backends from now on.
     Logins(Arc<Logins>),
+    /// Tell all clients to connect anew.
+    Restart,
     /// End the sessions of revoked certificates.
     Revoke(RevocationList),
     /// Tell all clients to reconnect elsewhere or later, and end.
@@ -64,6 +68,9 @@ pub(crate) struct Control {
     pub(crate) inputs: mpsc::Receiver<Input>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) logins: Arc<Logins>,
+    pub(crate) connection_ids: ConnectionIds,
+    /// Where comings and goings are noted, if anybody manages the endpoint at run time.
+    pub(crate) book: Option<Arc<Book>>,
     /// The sockets of one worker, one per listening address: any of them can send to any client.
     pub(crate) sockets: Vec<Arc<AsyncUdpSocket>>,
     /// Beats with every turn of the loop, for the watchdog.
@@ -241,14 +248,24 @@ impl Loop {
 
     fn event(&mut self, event: Event) {
         let name = &self.control.shared.name;
+        if let Some(book) = &self.control.book {
+            match &event {
+                Event::Connected(status) => {
+                    book.connected(status.client, self.control.connection_ids.of(status.client));
+                }
+                Event::Disconnected { status, .. } => book.disconnected(status, ledger::now()),
+                _ => {}
+            }
+        }
         match event {
             Event::AuthRequested(request) => {
                 // No queue of its own: the server bounds the logins being judged, the backends bound those at work and
                 // those waiting, and answer the rest at once.
                 let (logins, decide) = (Arc::clone(&self.control.logins), self.decide.clone());
+                let connection = self.control.connection_ids.of(request.ticket.client());
                 tokio::spawn(async move {
                     let ticket = request.ticket;
-                    let decision = logins.decide(*request).await;
+                    let decision = logins.decide(*request, &connection).await;
                     // Fails only when the endpoint ended meanwhile.
                     drop(decide.send((ticket, decision)).await);
                 });
@@ -279,6 +296,12 @@ impl Loop {
             }
             Command::Settings(settings, answer) => drop(answer.send(server.replace_settings(now, *settings))),
             Command::Logins(logins) => self.control.logins = logins,
+            Command::Restart => {
+                let clients: Vec<ClientId> = server.clients_after(None).map(|status| status.client).collect();
+                for client in clients {
+                    server.disconnect(now, client, DisconnectReason::Restarted(None));
+                }
+            }
             Command::Revoke(list) => server.apply_crl(now, &list),
             Command::Shutdown => {
                 server.shutdown(now);

@@ -18,7 +18,7 @@ use crate::clock;
 
 /// The longest a control thread may take to answer. One that is well does so within milliseconds, or some hundred with
 /// a hundred thousand clients.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Shared by the daemon and the endpoint's own tasks.
 pub(crate) struct Live {

@@ -10,8 +10,11 @@ use culvert_auth::{
 };
 use culvert_config::{EndpointConfig, ExternalCommand, PasswordCheck};
 use culvert_core::{AuthDecision, AuthRequest, Grant, Rejection};
+use culvert_handler::Handler;
+use culvert_service::ConnectionId;
 use zeroize::Zeroizing;
 
+use super::connect_handler;
 use super::granted::Granted;
 
 /// A login that takes longer than its command may by this much is given up: the time it may have waited its turn.
@@ -22,6 +25,8 @@ const OVERTIME: Duration = Duration::from_secs(10);
 pub(crate) struct Logins {
     /// None where certificates alone decide.
     backend: Option<AuthBackend>,
+    /// Who else is asked about new connections.
+    handler: Option<Handler>,
     patience: Duration,
     granted: Arc<Granted>,
     config: EndpointConfig,
@@ -31,7 +36,7 @@ impl Logins {
     /// Opens the backends an endpoint's configuration names. `granted` outlives the configuration.
     ///
     /// # Errors
-    /// Fails when the users file can't be read or the command can't be used.
+    /// Fails when the users file can't be read or the command or the connect handler can't be used.
     pub(crate) fn open(config: &EndpointConfig, run_dir: &Path, granted: Arc<Granted>) -> Result<Self> {
         let password = config.authentication.password();
         let backend = match password {
@@ -58,14 +63,15 @@ impl Logins {
             .map_or(Duration::ZERO, |command| command.timeout);
         Ok(Self {
             backend,
+            handler: connect_handler::open(config)?,
             patience: of_command + OVERTIME,
             granted,
             config: config.clone(),
         })
     }
 
-    /// Decides one login.
-    pub(crate) async fn decide(&self, request: AuthRequest) -> AuthDecision {
+    /// Decides one login. It is for this connection.
+    pub(crate) async fn decide(&self, request: AuthRequest, connection: &ConnectionId) -> AuthDecision {
         let identity = identity(&request);
         match self.verdict(&request).await {
             Verdict::Accept {
@@ -73,6 +79,10 @@ impl Logins {
                 static_v4,
                 static_v6,
             } => {
+                let posture = match self.ask_handler(&request, connection, &groups).await {
+                    Ok(posture) => posture,
+                    Err(rejection) => return AuthDecision::Reject(rejection),
+                };
                 let fixed = identity
                     .as_deref()
                     .and_then(|identity| self.config.static_address(identity));
@@ -82,6 +92,7 @@ impl Logins {
                     static_v4: static_v4.or_else(|| fixed.and_then(|fixed| fixed.v4)),
                     static_v6: static_v6.or_else(|| fixed.and_then(|fixed| fixed.v6)),
                     push: Vec::new(),
+                    posture,
                 })
             }
             Verdict::Reject { log, client_message } => AuthDecision::Reject(Rejection {
@@ -89,6 +100,21 @@ impl Logins {
                 client_message,
                 retry_after: None,
             }),
+        }
+    }
+
+    /// Asks the connect handler, if there is one, about a new connection. Returns what it knows about the device.
+    async fn ask_handler(
+        &self,
+        request: &AuthRequest,
+        connection: &ConnectionId,
+        groups: &[String],
+    ) -> Result<Vec<String>, Rejection> {
+        match &self.handler {
+            Some(handler) if !request.renegotiation => {
+                connect_handler::ask(handler, &self.config.name, connection, request, groups).await
+            }
+            _ => Ok(Vec::new()),
         }
     }
 

@@ -43,9 +43,7 @@ impl Memories {
     pub(crate) fn token_key(&self, endpoint: &str) -> Arc<TokenKey> {
         let mut all = self.token_keys.lock().unwrap_or_else(PoisonError::into_inner);
         let key = all.entry(endpoint.to_owned()).or_insert_with(|| {
-            // Endpoint names are letters, digits, dots, dashes and underscores.
-            let path = self.state_dir.join(format!("auth-token-{endpoint}.key"));
-            Arc::new(kept_key(&path).unwrap_or_else(|error| {
+            Arc::new(kept_key(&self.key_path(endpoint)).unwrap_or_else(|error| {
                 tracing::warn!(
                     endpoint,
                     "the auth-token key can't be kept, so users log in anew after a restart: {error:#}"
@@ -54,6 +52,26 @@ impl Memories {
             }))
         });
         Arc::clone(key)
+    }
+
+    /// Forgets an endpoint that is deleted, its key included.
+    pub(crate) fn forget(&self, endpoint: &str) {
+        let mut granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        granted.remove(endpoint);
+        let mut keys = self.token_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.remove(endpoint);
+        let path = self.key_path(endpoint);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(endpoint, path = %path.display(), %error, "the auth-token key of a deleted endpoint can't be removed");
+            }
+            _ => {}
+        }
+    }
+
+    /// Endpoint names are letters, digits, dots, dashes and underscores.
+    fn key_path(&self, endpoint: &str) -> PathBuf {
+        self.state_dir.join(format!("auth-token-{endpoint}.key"))
     }
 }
 
@@ -100,7 +118,11 @@ mod tests {
         let key = before.token_key("office").to_pem();
         assert_eq!(before.token_key("office").to_pem(), key);
         assert_ne!(before.token_key("guests").to_pem(), key);
-        assert_eq!(Memories::new(state).token_key("office").to_pem(), key);
+        let after = Memories::new(state.clone());
+        assert_eq!(after.token_key("office").to_pem(), key);
+        after.forget("office");
+        assert!(!state.join("auth-token-office.key").exists());
+        assert_ne!(after.token_key("office").to_pem(), key);
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! One running endpoint: its TUN device, sockets, worker threads and control thread.
 
+mod connect_handler;
+mod connection_ids;
 mod control;
 mod granted;
 mod inbox;
 mod keeper;
+mod ledger;
 mod links;
 mod live;
 mod login;
@@ -35,10 +38,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::watchdog::Heartbeat;
 use control::Command;
+use ledger::Book;
 use live::Live;
 use offloads::Offloads;
 use shared::Shared;
 
+pub(crate) use ledger::Ledger;
 pub(crate) use memory::Memories;
 pub(crate) use settings::ProcessKeys;
 pub(crate) use start::{Place, Prepared, check_ports};
@@ -59,6 +64,7 @@ pub(crate) struct Endpoint {
     orders: mpsc::Sender<keeper::Order>,
     crl_watch: Option<(Pem, tokio::task::JoinHandle<()>)>,
     heartbeat: Arc<Heartbeat>,
+    book: Option<Arc<Book>>,
 }
 
 impl Endpoint {
@@ -187,6 +193,11 @@ impl Endpoint {
         Ok(ended.into_iter().map(|client| client.0).collect())
     }
 
+    /// Tells all clients to connect anew.
+    pub(crate) async fn restart_clients(&self) {
+        self.live.tell(Command::Restart).await;
+    }
+
     /// Tells the clients to reconnect, and removes everything the endpoint made.
     pub(crate) async fn stop(mut self) {
         if let Some((_, task)) = self.crl_watch.take() {
@@ -209,6 +220,9 @@ impl Endpoint {
                 // A panic was reported when it happened.
                 drop(thread.join());
             }
+        }
+        if let Some(book) = &self.book {
+            book.close();
         }
         // Ends the keeper, which removes the device and the NAT rules.
         drop(self.orders);

@@ -23,9 +23,11 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use tokio::sync::{mpsc, watch};
 
+use super::connection_ids::ConnectionIds;
 use super::control::{self, Control};
 use super::inbox;
 use super::keeper::DeviceKeeper;
+use super::ledger::Ledger;
 use super::links::Links;
 use super::live::Live;
 use super::login::Logins;
@@ -55,6 +57,8 @@ pub(crate) struct Place {
     pub(crate) ack_filter: bool,
     /// What is left to the kernel.
     pub(crate) offload: Offload,
+    /// Who is connected to managed endpoints.
+    pub(crate) ledger: Arc<Ledger>,
     /// For files that end with the daemon.
     pub(crate) run_dir: PathBuf,
     /// Told when an endpoint can't go on and the daemon should end for the service manager to start it anew.
@@ -130,6 +134,7 @@ impl Endpoint {
         let (mut workers, registered) = spawn_workers(&shared, sockets, queues, &gone, &stopped, place)?;
         let offloads = Offloads::new(place.offload, &registered.concat(), keeper.offloads());
         let (commands, command_receiver) = mpsc::channel(64);
+        let book = place.ledger.open(&config.name, &commands);
         let heartbeat = Arc::new(Heartbeat::new());
         let control = Control {
             shared: Arc::clone(&shared),
@@ -137,6 +142,8 @@ impl Endpoint {
             inputs,
             commands: command_receiver,
             logins,
+            connection_ids: ConnectionIds::new(),
+            book: book.clone(),
             // A reply may leave from any socket of the port; those of the first worker do.
             sockets: registered.first().cloned().unwrap_or_default(),
             heartbeat: Arc::clone(&heartbeat),
@@ -170,6 +177,7 @@ impl Endpoint {
             orders,
             crl_watch: None,
             heartbeat,
+            book,
         };
         endpoint.watch_revocation_list();
         endpoint.log_start();
@@ -268,10 +276,13 @@ fn link_transport(transport: Transport) -> LinkTransport {
 ///
 /// # Errors
 /// Fails when another program has a port, or an address can't be used.
-pub(crate) fn check_ports(config: &EndpointConfig, running: &[Endpoint]) -> Result<()> {
+pub(crate) fn check_ports<'e>(
+    config: &EndpointConfig,
+    running: impl Iterator<Item = &'e Endpoint> + Clone,
+) -> Result<()> {
     let held = |wanted: &ListenerInfo| {
         running
-            .iter()
+            .clone()
             .flat_map(|endpoint| &endpoint.listeners)
             .any(|held| held.transport == wanted.transport && held.address.port() == wanted.address.port())
     };

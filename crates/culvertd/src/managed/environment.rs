@@ -19,7 +19,7 @@ pub(crate) fn environment(config: &Environment) -> service::Environment {
                 id: directory.id.clone(),
             })
             .collect(),
-        quotas: service::Quotas::default(),
+        quotas: config.quotas,
     }
 }
 
@@ -34,5 +34,19 @@ fn subnet(subnet: &culvert_config::Subnet) -> service::Subnet {
         interface: subnet.interface.clone(),
         nat: subnet.nat,
         owner_id: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotas_are_those_of_the_configuration() {
+        let text = "[api]\n[quotas]\nendpoints = 7\n";
+        let config = culvert_config::Config::from_str(text, "culvert.toml").unwrap();
+        let made = environment(&config.environment);
+        assert_eq!(made.quotas.endpoints, 7);
+        assert_eq!(made.quotas, config.environment.quotas);
     }
 }

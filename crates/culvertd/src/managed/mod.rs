@@ -1,11 +1,220 @@
-//! Endpoints that are managed at run time: what the store and the configuration say about them, made into what runs.
-#![allow(
-    dead_code,
-    reason = "complete and tested, but the API that fills the store is not served yet"
-)]
+//! Endpoints that are managed at run time: what the store and the configuration say about them is put in force, and
+//! what came of it is noted in the store.
 
+mod api;
+mod devices;
 mod environment;
+mod follow;
+mod plan;
 mod resets;
 #[cfg(test)]
 mod samples;
 mod wish;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use arc_swap::ArcSwap;
+use culvert_config::{Config, Environment};
+use culvert_service as service;
+use culvert_service::{Certificates, EndpointState, Registry, Snapshot, Stored};
+use culvert_store::{EmbeddedStore, Options, Revision};
+use time::OffsetDateTime;
+use tokio::task::spawn_blocking;
+
+use crate::endpoint::{Endpoint, Place};
+use crate::fleet::{Fleet, Outcome};
+use devices::Devices;
+use plan::Plan;
+
+pub(crate) use api::ApiServer;
+pub(crate) use follow::follow;
+
+/// Managed endpoints, stored and running.
+pub(crate) struct Managed {
+    registry: Registry,
+    certificates: Certificates,
+    config: Environment,
+    /// The same for the API; a reload replaces it.
+    environment: Arc<ArcSwap<service::Environment>>,
+    fleet: Fleet,
+    devices: Devices,
+}
+
+/// What putting stored endpoints in force came to.
+pub(crate) struct Applied {
+    /// The store's revision that is in force.
+    pub(crate) revision: Revision,
+    /// What was done, a sentence each.
+    pub(crate) done: Vec<String>,
+    /// What could not be done and why, a sentence each.
+    pub(crate) failed: Vec<String>,
+}
+
+impl Managed {
+    /// Opens the store of the managed endpoints; none runs yet.
+    ///
+    /// # Errors
+    /// Fails when the store can't be used.
+    pub(crate) fn open(config: &Config) -> Result<(Self, EmbeddedStore)> {
+        let path = config.state_dir.join("store.redb");
+        std::fs::create_dir_all(&config.state_dir)
+            .with_context(|| format!("Failed to make {}", config.state_dir.display()))?;
+        let store = EmbeddedStore::open(&path, Options::default(), Instant::now)
+            .with_context(|| format!("Failed to open the store {}", path.display()))?;
+        let shared: Arc<dyn culvert_store::Store> = Arc::new(store.clone());
+        let environment = environment::environment(&config.environment);
+        let managed = Self {
+            registry: Registry::new(Arc::clone(&shared)),
+            certificates: Certificates::new(shared),
+            config: config.environment.clone(),
+            environment: Arc::new(ArcSwap::from_pointee(environment)),
+            fleet: Fleet::default(),
+            devices: Devices::default(),
+        };
+        Ok((managed, store))
+    }
+
+    /// The stored endpoints.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Uses other networks, security groups and directories from now on. What runs is changed by the next
+    /// [`Self::apply`].
+    pub(crate) fn replace_environment(&mut self, config: Environment) {
+        self.environment
+            .store(Arc::new(environment::environment(&config)));
+        self.config = config;
+    }
+
+    /// The endpoints that run.
+    pub(crate) fn endpoints(&self) -> &[Endpoint] {
+        self.fleet.endpoints()
+    }
+
+    /// Stops all endpoints; they stay in the store.
+    pub(crate) async fn stop(self) {
+        self.fleet.stop().await;
+    }
+
+    /// Makes the running endpoints what the store says, and notes in the store what came of it. `declared` are those of
+    /// the configuration, which come first. With `reread`, files the configuration names are read again for endpoints
+    /// that did not change.
+    ///
+    /// # Errors
+    /// Fails when the store can't be read or written. What an endpoint can't become is no such error.
+    pub(crate) async fn apply(&mut self, place: &Place, declared: &Fleet, reread: bool) -> Result<Applied> {
+        let snapshot = self.read().await?;
+        self.devices.retain(|id| find(&snapshot, id.as_str()).is_some());
+        let mut plans = HashMap::new();
+        for stored in &snapshot.endpoints {
+            let plan = self.plan(&stored.endpoint, &snapshot, place, declared, reread);
+            plans.insert(stored.endpoint.id.to_string(), plan);
+        }
+        let mut reasons = Reasons::default();
+        let (mut wishes, mut reset) = (Vec::new(), Vec::new());
+        for (name, plan) in plans {
+            if let Plan::Impossible(reason) = &plan {
+                reasons.note(&name, reason.clone());
+            }
+            if plan.resets() {
+                reset.push(name.clone());
+            }
+            wishes.extend(plan.wish(name));
+        }
+        let mut done = Vec::new();
+        for Outcome { name, done: outcome } in self.fleet.change(wishes, place).await {
+            match outcome {
+                Ok(what) => done.extend(what.name().map(|what| format!("endpoint {name} {what}"))),
+                Err(error) => reasons.note(&name, format!("{error:#}")),
+            }
+        }
+        self.reset(&reset).await;
+        self.forget_deleted(&snapshot, place);
+        self.settle(&snapshot, &reasons).await?;
+        Ok(Applied {
+            revision: snapshot.revision,
+            done,
+            failed: reasons.sentences(),
+        })
+    }
+
+    /// Ends the connections of endpoints whose change is to do so. One that was restarted has none.
+    async fn reset(&self, names: &[String]) {
+        for name in names {
+            if let Some(endpoint) = self.fleet.get(name) {
+                endpoint.restart_clients().await;
+            }
+        }
+    }
+
+    /// Removes what is kept outside the store of endpoints that are being deleted and don't run any more.
+    fn forget_deleted(&self, snapshot: &Snapshot, place: &Place) {
+        for Stored { endpoint, .. } in &snapshot.endpoints {
+            if endpoint.state == EndpointState::Deleting && self.fleet.get(endpoint.id.as_str()).is_none() {
+                place.keys.memories.forget(endpoint.id.as_str());
+                place.ledger.forget(&endpoint.id);
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Snapshot> {
+        let registry = self.registry.clone();
+        let read = spawn_blocking(move || registry.snapshot()).await?;
+        read.context("Failed to read the store")
+    }
+
+    async fn settle(&self, snapshot: &Snapshot, reasons: &Reasons) -> Result<()> {
+        let registry = self.registry.clone();
+        let settled: Vec<_> = snapshot
+            .endpoints
+            .iter()
+            .map(|stored| {
+                let id = stored.endpoint.id.clone();
+                let reason = reasons.of(id.as_str()).map(str::to_owned);
+                (id, stored.revision, reason)
+            })
+            .collect();
+        spawn_blocking(move || {
+            for (id, revision, reason) in settled {
+                let outcome = reason.as_deref().map_or(Ok(()), Err);
+                registry.settle(&id, revision, outcome, OffsetDateTime::now_utc())?;
+            }
+            Ok::<_, service::ServiceError>(())
+        })
+        .await?
+        .context("Failed to write the store")
+    }
+}
+
+/// Why endpoints could not become what was wished for.
+#[derive(Default)]
+struct Reasons(HashMap<String, String>);
+
+impl Reasons {
+    fn note(&mut self, endpoint: &str, reason: String) {
+        self.0.insert(endpoint.to_owned(), reason);
+    }
+
+    fn of(&self, endpoint: &str) -> Option<&str> {
+        self.0.get(endpoint).map(String::as_str)
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        let mut sentences: Vec<String> = self
+            .0
+            .iter()
+            .map(|(endpoint, reason)| format!("endpoint {endpoint} can't become what it is to be: {reason}"))
+            .collect();
+        sentences.sort();
+        sentences
+    }
+}
+
+fn find<'s>(snapshot: &'s Snapshot, id: &str) -> Option<&'s Stored> {
+    let mut endpoints = snapshot.endpoints.iter();
+    endpoints.find(|stored| stored.endpoint.id.as_str() == id)
+}

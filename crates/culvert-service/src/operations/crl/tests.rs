@@ -1,4 +1,7 @@
+use std::sync::OnceLock;
+
 use culvert_query::ErrorCode;
+use proptest::prelude::*;
 
 use super::super::samples::{associated, code, endpoint};
 use super::*;
@@ -125,4 +128,32 @@ fn an_endpoint_without_client_certificates_and_one_on_its_way_out_take_none() {
     leaving.delete().unwrap();
     let refused = import(&mut leaving, &pem, &authority.certificate());
     assert_eq!(code(refused), ErrorCode::IncorrectState);
+}
+
+/// An authority and a list of its, made once: signing is slow.
+fn sample() -> &'static (Certificate, String) {
+    static SAMPLE: OnceLock<(Certificate, String)> = OnceLock::new();
+    SAMPLE.get_or_init(|| {
+        let authority = Authority::new("Clients");
+        (authority.certificate(), authority.crl(0..20))
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_text_does_harm(text in any::<String>()) {
+        let (root, _) = sample();
+        prop_assert!(import(&mut endpoint(), &text, root).is_err());
+    }
+
+    #[test]
+    fn a_list_with_one_byte_changed_is_refused(place in any::<prop::sample::Index>(), change in 1u8..) {
+        let (root, pem) = sample();
+        let mut der = pem::crls("", pem.as_bytes()).unwrap()[0].to_vec();
+        let place = place.index(der.len());
+        der[place] ^= change;
+        let mut endpoint = endpoint();
+        prop_assert!(import(&mut endpoint, &Crl::from_der(der).to_pem(), root).is_err());
+        prop_assert!(endpoint.crl.is_none());
+    }
 }

@@ -1,5 +1,6 @@
 //! Revocation lists in a store of their own, on disk.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,24 +14,28 @@ use crate::endpoint::{AuthenticationMethod, Endpoint};
 use crate::id::CertificateArn;
 use crate::operations::samples::{endpoint, environment};
 
-struct Lab {
-    folder: TempDir,
-    store: Arc<dyn Store>,
-    registry: Registry,
-    certificates: Certificates,
-    authority: Authority,
-    arn: CertificateArn,
-    id: EndpointId,
+/// A store with an authority and an endpoint whose clients it vouches for.
+pub(super) struct Lab {
+    pub(super) folder: TempDir,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) registry: Registry,
+    pub(super) certificates: Certificates,
+    pub(super) authority: Authority,
+    pub(super) arn: CertificateArn,
+    pub(super) id: EndpointId,
 }
 
 fn open(folder: &TempDir) -> Arc<dyn Store> {
-    let path = folder.path().join("store.redb");
+    open_in(folder.path())
+}
+
+pub(super) fn open_in(folder: &Path) -> Arc<dyn Store> {
+    let path = folder.join("store.redb");
     Arc::new(EmbeddedStore::open(&path, Options::default(), Instant::now).unwrap())
 }
 
 impl Lab {
-    /// A store with an authority and an endpoint whose clients it vouches for.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder);
         let (registry, certificates) = (

@@ -7,15 +7,15 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// Most logins that wait for a free slot, per slot.
+/// Most that wait for a free slot, per slot.
 const QUEUE_PER_SLOT: usize = 64;
 
-/// Longest wait for a free slot. A client gives up on its handshake after 60 s.
+/// Longest wait for a free slot. A VPN client gives up on its handshake after 60 s.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Admits a bounded number of logins at a time.
+/// Admits a bounded number at a time.
 #[derive(Debug)]
-pub(crate) struct Gate {
+pub struct Gate {
     slots: Arc<Semaphore>,
     waiting: AtomicUsize,
     max_waiting: usize,
@@ -33,7 +33,7 @@ impl Drop for Waiter<'_> {
 
 impl Gate {
     /// A gate with that many slots (at least one).
-    pub(crate) fn new(slots: usize) -> Self {
+    pub fn new(slots: usize) -> Self {
         Self::with_patience(slots, PATIENCE)
     }
 
@@ -48,7 +48,7 @@ impl Gate {
     }
 
     /// A slot, or `None` if too many wait or the wait takes too long.
-    pub(crate) async fn enter(&self) -> Option<OwnedSemaphorePermit> {
+    pub async fn enter(&self) -> Option<OwnedSemaphorePermit> {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.max_waiting {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return None;

@@ -1,0 +1,15 @@
+//! Asking programs outside within bounds: how long they may take, how much they may say, how many are asked at a time.
+//! Knows nothing of what they are asked about.
+//!
+//! - [`Program`] is one that was found fit to be run; [`Program::run`] runs it once.
+//! - [`Gate`] bounds how much of such slow work is done at a time, whatever the work is.
+
+#![forbid(unsafe_code)]
+
+mod gate;
+mod program;
+mod run;
+
+pub use gate::Gate;
+pub use program::{Program, UnfitProgram};
+pub use run::{Ended, Run, Terms};

@@ -1,0 +1,96 @@
+//! What is to happen with one managed endpoint.
+
+use culvert_config::{EndpointConfig, Resets};
+use culvert_service::{Endpoint, Snapshot};
+
+use super::wish::{Surroundings, runs};
+use super::{Managed, resets};
+use crate::endpoint::{Place, Prepared, check_ports};
+use crate::fleet::{Fleet, Wish};
+
+/// What is to happen with an endpoint.
+pub(super) enum Plan {
+    /// It isn't to run.
+    Absent,
+    /// It is what it should be.
+    Stay,
+    /// It is to become this.
+    Become {
+        /// What.
+        prepared: Box<Prepared>,
+        /// Whether that ends its connections though it need not.
+        resets: bool,
+    },
+    /// It can't become what it should, for this reason. What runs goes on.
+    Impossible(String),
+}
+
+impl Plan {
+    /// Whether its connections are to end.
+    pub(super) fn resets(&self) -> bool {
+        matches!(self, Self::Become { resets: true, .. })
+    }
+
+    /// What is wished for the endpoint of this name; `None`: that it doesn't run.
+    pub(super) fn wish(self, name: String) -> Option<Wish> {
+        match self {
+            Self::Absent => None,
+            Self::Stay | Self::Impossible(_) => Some(Wish::Stay(name)),
+            Self::Become { prepared, .. } => Some(Wish::Become(prepared)),
+        }
+    }
+}
+
+impl Managed {
+    /// Decides about one endpoint. Reads what it needs and changes nothing.
+    pub(super) fn plan(
+        &mut self,
+        endpoint: &Endpoint,
+        snapshot: &Snapshot,
+        place: &Place,
+        declared: &Fleet,
+        reread: bool,
+    ) -> Plan {
+        if !runs(endpoint) {
+            return Plan::Absent;
+        }
+        let others: Vec<EndpointConfig> = declared.endpoints().iter().map(|other| other.config()).collect();
+        let device = self.devices.of(&endpoint.id, |name| {
+            others.iter().any(|other| other.device == name)
+        });
+        let surroundings = Surroundings {
+            environment: &self.config,
+            certificates: &snapshot.certificates,
+            crls: &snapshot.crls,
+        };
+        let config = match surroundings.config(endpoint, &device) {
+            Ok(config) => config,
+            Err(reason) => return Plan::Impossible(reason),
+        };
+        let running = self.fleet.get(endpoint.id.as_str());
+        let before = running.map(|running| running.config());
+        if !reread && before.as_ref() == Some(&config) {
+            return Plan::Stay;
+        }
+        let conflict = others
+            .iter()
+            .find_map(|other| config.conflicts(other).into_iter().next());
+        if let Some(conflict) = conflict {
+            return Plan::Impossible(conflict.to_string());
+        }
+        let keeps_ports = running.is_some_and(|running| !running.needs_restart(&config));
+        let held = self.fleet.endpoints().iter().chain(declared.endpoints());
+        if !keeps_ports && let Err(error) = check_ports(&config, held) {
+            return Plan::Impossible(format!("{error:#}"));
+        }
+        let strict = self.config.account.resets == Resets::Strict;
+        let resets = before.is_some_and(|before| strict && resets::ends_connections(&before, &config));
+        match Prepared::read(config, place) {
+            Ok(prepared) => Plan::Become {
+                prepared: Box::new(prepared),
+                resets,
+            },
+            Err(error) => Plan::Impossible(format!("{error:#}")),
+        }
+    }
+}
