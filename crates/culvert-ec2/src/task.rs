@@ -84,12 +84,8 @@ impl<'a> Task<'a> {
 
     /// All endpoints, by creation.
     pub(crate) fn endpoints(&self) -> Result<Vec<Endpoint>, ServiceError> {
-        let snapshot = self.ec2.registry.snapshot()?;
-        Ok(snapshot
-            .endpoints
-            .into_iter()
-            .map(|stored| stored.endpoint)
-            .collect())
+        let stored = self.ec2.registry.endpoints()?;
+        Ok(stored.into_iter().map(|stored| stored.endpoint).collect())
     }
 
     /// One endpoint.

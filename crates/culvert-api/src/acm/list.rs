@@ -108,7 +108,7 @@ impl Call<'_> {
             .get(size.saturating_sub(1))
             .filter(|_| found.len() > size)
             .map(|(last, _)| self.api.ec2.page_key.seal(&question, &cursor_of(last), self.now));
-        let users = Users::of(&self.api.ec2.registry.snapshot()?);
+        let users = Users::of(&self.api.ec2.registry.endpoints()?);
         let page: Vec<Value> = found
             .iter()
             .take(size)

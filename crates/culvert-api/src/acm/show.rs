@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use culvert_service::{AuthenticationMethod, Certificate, CertificateArn, Snapshot};
+use culvert_service::{AuthenticationMethod, Certificate, CertificateArn, Stored};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
@@ -14,9 +14,9 @@ pub(super) struct Users(BTreeMap<CertificateArn, Vec<String>>);
 
 impl Users {
     /// As of this snapshot.
-    pub(super) fn of(snapshot: &Snapshot) -> Self {
+    pub(super) fn of(endpoints: &[Stored]) -> Self {
         let mut users: BTreeMap<CertificateArn, Vec<String>> = BTreeMap::new();
-        for stored in &snapshot.endpoints {
+        for stored in endpoints {
             let endpoint = &stored.endpoint;
             let roots = endpoint.authentication.iter().filter_map(|method| match method {
                 AuthenticationMethod::Certificate { client_root } => Some(client_root),
@@ -74,7 +74,7 @@ impl Call<'_> {
     pub(super) fn describe(&self) -> Result<Value, Refusal> {
         let certificate = self.api.ec2.certificates.get(&self.named()?)?;
         let facts = Facts::of(&certificate)?;
-        let users = Users::of(&self.api.ec2.registry.snapshot()?);
+        let users = Users::of(&self.api.ec2.registry.endpoints()?);
         let mut detail = shared(&certificate, &facts, self.now);
         let key_usages: Vec<Value> = facts
             .key_usages
