@@ -19,6 +19,7 @@ mod acm;
 mod answer;
 mod api;
 mod audit;
+mod body;
 mod connection;
 mod error;
 mod head;
