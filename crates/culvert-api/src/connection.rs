@@ -18,6 +18,8 @@ use crate::peer::Peer;
 
 /// Requests at once on one connection of HTTP/2.
 const STREAMS: u32 = 4;
+/// Bytes that may be under way in a request of HTTP/2 before they are read, and in all of a connection.
+const WINDOWS: (u32, u32) = (64 * 1024, 256 * 1024);
 /// How often a silent peer of HTTP/2 is asked whether it is there.
 const PING: Duration = Duration::from_secs(20);
 
@@ -115,6 +117,8 @@ fn builder(version: Version, limits: &Limits) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(WINDOWS.0)
+        .initial_connection_window_size(WINDOWS.1)
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .keep_alive_interval(PING)
         .keep_alive_timeout(limits.head_time);

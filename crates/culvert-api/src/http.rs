@@ -5,25 +5,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use culvert_query::{ApiError, ErrorCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use time::OffsetDateTime;
-use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::audit::Audit;
+use crate::body::{Unread, linger, read};
 use crate::head::Head;
 use crate::peer::Peer;
 use crate::random;
 use crate::service::Service;
-
-/// Bodies up to this size are read from whoever may connect at all; larger ones share a budget.
-const SMALL_BODY: usize = 64 * 1024;
 
 /// Answers one request of a connection; all of a surplus connection are told to come back later.
 pub(crate) async fn respond(
@@ -40,7 +37,10 @@ pub(crate) async fn respond(
             audit,
             Answer::plain(404, "NotFound", "the API is at /, and nothing else is here"),
         ),
-        Ok(head) if surplus => busy(&head, audit),
+        Ok(head) if surplus => {
+            linger(body);
+            busy(&head, audit)
+        }
         Ok(head) => take(api, peer, head, body, audit).await,
         Err(_) => finish(
             audit,
@@ -56,13 +56,7 @@ fn finish(audit: Audit, answer: Answer) -> Answer {
     answer
 }
 
-/// Refuses with a code of the service that seems to be meant.
-fn refuse_as(head: &Head, audit: Audit, error: &ApiError) -> Answer {
-    let service = claimed(head);
-    let answer = service.refuse(error, &audit.request_id);
-    finish(audit, answer)
-}
-
+/// The service that seems to be meant.
 fn claimed(head: &Head) -> Service {
     head.with(&[], Service::claimed).unwrap_or(Service::Ec2)
 }
@@ -72,104 +66,68 @@ fn busy(head: &Head, audit: Audit) -> Answer {
         ErrorCode::RequestLimitExceeded,
         "Too many requests at once. Please try again in a few seconds.",
     );
-    refuse_as(head, audit, &error)
+    let answer = claimed(head).refuse(&error, &audit.request_id);
+    finish(audit, answer)
 }
 
 /// Takes in a request if it may be one that has to be answered, and has it answered.
-async fn take(api: Arc<Api>, peer: Peer, head: Head, body: Incoming, audit: Audit) -> Answer {
-    if let Peer::Network(_) = peer {
-        if let Err(error) = api.check_head(&head, OffsetDateTime::now_utc()) {
-            let answer = claimed(&head).refuse_signature(&error, &audit.request_id);
-            return finish(audit, answer);
-        }
-    } else if !peer.is_trusted() {
-        let message = "Only root and the user the daemon runs as may use this socket. Sign requests to the API's address.";
-        return refuse_as(
-            &head,
-            audit,
-            &ApiError::new(ErrorCode::UnauthorizedOperation, message),
-        );
+async fn take(api: Arc<Api>, peer: Peer, head: Head, mut body: Incoming, audit: Audit) -> Answer {
+    if let Err(refusal) = admit(&api, peer, &head, &audit.request_id) {
+        linger(body);
+        return finish(audit, refusal);
     }
-    match timeout(api.limits.body_time, read(&api, body)).await {
+    let unread = match timeout(api.limits.body_time, read(&api, &mut body)).await {
         Ok(Ok((body, _budget))) => {
             let Ok(_working) = api.gates.requests.try_acquire() else {
                 return busy(&head, audit);
             };
-            work(Arc::clone(&api), peer, head, body, audit).await
+            return work(Arc::clone(&api), peer, head, body, audit).await;
         }
-        Ok(Err(Unread::Busy)) => busy(&head, audit),
-        Ok(Err(Unread::TooLarge)) => {
-            let message = format!("The body has more than {} bytes", api.limits.body_bytes);
-            let answer = refuse_malformed(&head, &audit, 413, message);
-            finish(audit, answer)
+        Ok(Err(unread)) => unread,
+        Err(_) => Unread::Slow,
+    };
+    let (status, message) = match unread {
+        Unread::Busy => {
+            linger(body);
+            return busy(&head, audit);
         }
-        Ok(Err(Unread::Gone)) => {
-            let answer = refuse_malformed(&head, &audit, 400, "The body ended early".to_owned());
-            finish(audit, answer)
+        Unread::TooLarge => {
+            linger(body);
+            (
+                413,
+                format!("The body has more than {} bytes", api.limits.body_bytes),
+            )
         }
-        Err(_) => {
-            let message = format!(
+        Unread::Slow => (
+            408,
+            format!(
                 "The body took longer than {} seconds",
                 api.limits.body_time.as_secs()
-            );
-            let answer = refuse_malformed(&head, &audit, 408, message);
-            finish(audit, answer)
-        }
-    }
-}
-
-fn refuse_malformed(head: &Head, audit: &Audit, status: u16, message: String) -> Answer {
+            ),
+        ),
+        Unread::Gone => (400, "The body ended early".to_owned()),
+    };
     let error = ApiError::new(ErrorCode::MalformedQueryString, message);
-    Answer {
+    let answer = Answer {
         status,
-        ..claimed(head).refuse(&error, &audit.request_id)
-    }
+        ..claimed(&head).refuse(&error, &audit.request_id)
+    };
+    finish(audit, answer)
 }
 
-/// Why there is no body.
-enum Unread {
-    TooLarge,
-    /// Others have large bodies just now.
-    Busy,
-    /// The connection failed.
-    Gone,
-}
-
-/// Reads a body, which may hold secrets. What it takes of the budget for large ones is given back with the permit.
-async fn read(
-    api: &Api,
-    mut body: Incoming,
-) -> Result<(Zeroizing<Vec<u8>>, Option<SemaphorePermit<'_>>), Unread> {
-    let limit = api.limits.body_bytes;
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > limit {
-        return Err(Unread::TooLarge);
-    }
-    let mut budget: Option<SemaphorePermit<'_>> = None;
-    let mut read = Zeroizing::new(Vec::new());
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Unread::Gone)?.into_data() else {
-            continue;
-        };
-        let size = read.len().saturating_add(data.len());
-        if size > limit {
-            return Err(Unread::TooLarge);
+/// Refuses whom nothing in the body could help.
+fn admit(api: &Api, peer: Peer, head: &Head, request_id: &str) -> Result<(), Answer> {
+    match peer {
+        Peer::Network(_) => api
+            .check_head(head, OffsetDateTime::now_utc())
+            .map_err(|error| claimed(head).refuse_signature(&error, request_id)),
+        Peer::Local { .. } if peer.is_trusted() => Ok(()),
+        Peer::Local { .. } => {
+            let message = "Only root and the user the daemon runs as may use this socket. Sign requests to the API's address.";
+            let error = ApiError::new(ErrorCode::UnauthorizedOperation, message);
+            Err(claimed(head).refuse(&error, request_id))
         }
-        if size > SMALL_BODY {
-            let more = u32::try_from(data.len()).map_err(|_| Unread::TooLarge)?;
-            let more = api
-                .gates
-                .large_bodies
-                .try_acquire_many(more)
-                .map_err(|_| Unread::Busy)?;
-            match &mut budget {
-                Some(budget) => budget.merge(more),
-                None => budget = Some(more),
-            }
-        }
-        read.extend_from_slice(&data);
     }
-    Ok((read, budget))
 }
 
 /// Has a request answered on a thread that may block. It is carried out to its end even if the client leaves.

@@ -6,7 +6,7 @@
 //!                                             the kernel    the signature     ACM   JSON protocol 1.1
 //! ```
 //!
-//! [`Listener`] binds, [`serve`] answers with an [`Api`] until it is told to stop. Whoever calls over TCP signs each request
+//! [`Listener`] binds, [`serve()`] answers with an [`Api`] until it is told to stop. Whoever calls over TCP signs each request
 //! with an access key; over the Unix socket the kernel tells who calls, and root and the daemon's own user may do
 //! everything. Each request leaves one line under the target `culvert_api::audit`.
 //!
@@ -19,6 +19,7 @@ mod acm;
 mod answer;
 mod api;
 mod audit;
+mod body;
 mod connection;
 mod error;
 mod head;

@@ -151,10 +151,10 @@ impl File {
             None => Config::load(DEFAULT_PATH).ok(),
         };
         let api = config.as_ref().and_then(|config| config.api.as_ref());
-        let path = self
-            .file
-            .clone()
-            .or_else(|| api.map(|api| api.access_keys.clone()));
+        let beside_state = config.as_ref().map(|config| config.state_dir.join("access-keys"));
+        let path = self.file.clone();
+        let path = path.or_else(|| api.map(|api| api.access_keys.clone()));
+        let path = path.or(beside_state);
         Ok(Place {
             path: path.unwrap_or_else(|| DEFAULT_FILE.into()),
             region: config

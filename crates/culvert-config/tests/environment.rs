@@ -91,10 +91,7 @@ fn quotas_are_each_their_own_and_within_bounds() {
     }
     refuses("[api]\n[quotas]\nrules = 5", 3, &["rules", "authorization_rules"]);
     let unused = read("[quotas]\nendpoints = 6").warnings;
-    assert!(
-        unused[0].to_string().contains("there is no [api]"),
-        "{unused:?}"
-    );
+    assert!(unused[0].to_string().contains("there is no [api]"), "{unused:?}");
 }
 
 #[test]

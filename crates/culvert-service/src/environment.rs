@@ -22,6 +22,8 @@ pub struct Environment {
     pub security_groups: Vec<SecurityGroup>,
     /// The directories that check passwords.
     pub directories: Vec<Directory>,
+    /// Names of the connect handlers, `AWSClientVPN-posture` for instance. Whom each asks is the daemon's business.
+    pub connect_handlers: Vec<String>,
     /// What there may be at most.
     pub quotas: Quotas,
 }

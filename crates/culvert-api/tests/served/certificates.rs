@@ -328,3 +328,32 @@ async fn tags_are_added_changed_and_removed() {
     assert_eq!(code, "InvalidTagException");
     assert_eq!(tags().await, json!([name]));
 }
+
+#[tokio::test]
+async fn an_endpoint_keeps_its_certificate_and_is_named_as_its_user() {
+    let bench = Bench::new().await;
+    let arn = bench.import(&pki("vpn.example.com")).await;
+    let form = format!(
+        "Action=CreateClientVpnEndpoint&Version=2016-11-15&ClientCidrBlock=10.99.0.0%2F22&ServerCertificateArn={arn}\
+         &Authentication.1.Type=certificate-authentication\
+         &Authentication.1.MutualAuthentication.ClientRootCertificateChainArn={arn}&ConnectionLogOptions.Enabled=false"
+    );
+    let answer = bench
+        .lab
+        .signer("ec2")
+        .form(&form)
+        .send(&bench.served.address)
+        .await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let (_, rest) = answer.body.split_once("<clientVpnEndpointId>").unwrap();
+    let id = rest.split('<').next().unwrap();
+    let user = format!("arn:aws:ec2:{REGION}:{ACCOUNT}:client-vpn-endpoint/{id}");
+    let named = json!({ "CertificateArn": arn });
+    let detail = bench.ok("DescribeCertificate", named.clone()).await;
+    assert_eq!(detail["Certificate"]["InUseBy"], json!([user]));
+    let list = bench.ok("ListCertificates", json!({})).await;
+    assert_eq!(list["CertificateSummaryList"][0]["InUse"], json!(true));
+    let (code, message) = bench.refused("DeleteCertificate", named).await;
+    assert_eq!(code, "ResourceInUseException");
+    assert!(message.contains(id), "{message}");
+}

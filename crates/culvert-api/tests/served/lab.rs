@@ -123,6 +123,7 @@ fn ec2(store: Arc<dyn Store>) -> Ec2 {
         subnets: Vec::new(),
         security_groups: Vec::new(),
         directories: Vec::new(),
+        connect_handlers: Vec::new(),
         quotas: Quotas::default(),
     };
     Ec2 {

@@ -51,6 +51,23 @@ async fn a_body_that_is_too_large_is_refused_unread() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_refused_while_it_sends_gets_its_answer() {
+    let lab = Lab::new();
+    let served = lab.serve().await;
+    let bytes = Request::post(&"x".repeat(1 << 20)).bytes();
+    let mut stream = TcpStream::connect(&served.address).await.unwrap();
+    stream.write_all(&bytes[..200]).await.unwrap();
+    sleep(SOON).await;
+    stream.write_all(&bytes[200..]).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, stream.read_to_string(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(answer.contains("MissingAuthenticationToken"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_large_body_is_taken_and_the_budget_comes_back() {
     let limits = Limits {
         large_body_bytes: 2 << 20,

@@ -16,8 +16,8 @@ pub(crate) fn import(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
     task.done()
 }
 
-/// `ExportClientVpnClientCertificateRevocationList`. The answer for an endpoint without one has an empty list, which has
-/// no status.
+/// `ExportClientVpnClientCertificateRevocationList`. For an endpoint without a list the answer has an empty one, and no
+/// status: there is nothing that could be in force.
 pub(crate) fn export(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
     let endpoint_id = task.endpoint_id()?;
     task.ready()?;

@@ -168,9 +168,11 @@ const REFUSED_MORE: &[(&str, ErrorCode)] = &[
     ("VpcId=vpc-00000099", ErrorCode::InvalidVpcIdNotFound),
     ("SelfServicePortal=true", ErrorCode::InvalidParameterValue),
     ("SelfServicePortal=enabled", ErrorCode::UnsupportedOperation),
+    ("ClientConnectOptions.Enabled=true", ErrorCode::MissingParameter),
     (
-        "ClientConnectOptions.Enabled=true",
-        ErrorCode::UnsupportedOperation,
+        "ClientConnectOptions.Enabled=true&ClientConnectOptions.LambdaFunctionArn=\
+         arn:aws:lambda:us-east-1:123456789012:function:AWSClientVPN-unknown",
+        ErrorCode::InvalidParameterValue,
     ),
     (
         "ClientRouteEnforcementOptions.Enforced=true",

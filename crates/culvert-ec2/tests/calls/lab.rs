@@ -341,6 +341,7 @@ fn environment() -> Environment {
         directories: vec![Directory {
             id: "d-0123456789".into(),
         }],
+        connect_handlers: vec!["AWSClientVPN-posture".into()],
         quotas: Quotas::default(),
     }
 }

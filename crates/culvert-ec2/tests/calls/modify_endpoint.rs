@@ -39,8 +39,11 @@ const CHANGES: &[(&str, &str)] = &[
         "<connectionLogOptions><Enabled>false</Enabled></connectionLogOptions>",
     ),
     (
-        "SelfServicePortal=disabled&ClientConnectOptions.Enabled=false",
-        "<clientConnectOptions><enabled>false</enabled><status><code>applied</code>",
+        "SelfServicePortal=disabled&ClientConnectOptions.Enabled=true&ClientConnectOptions.LambdaFunctionArn=\
+         arn:aws:lambda:us-east-1:123456789012:function:AWSClientVPN-posture",
+        "<clientConnectOptions><enabled>true</enabled><lambdaFunctionArn>\
+         arn:aws:lambda:us-east-1:123456789012:function:AWSClientVPN-posture</lambdaFunctionArn>\
+         <status><code>applying</code>",
     ),
     (
         "ClientRouteEnforcementOptions.Enforced=false&DevicePostureOptions.Enabled=false",

@@ -32,11 +32,8 @@ fn a_list_comes_back_as_it_was_imported() {
     let on = |action: &str| {
         format!("Action={action}ClientVpnClientCertificateRevocationList&ClientVpnEndpointId={endpoint}")
     };
-    assert_eq!(
-        lab.members(&on("Export")),
-        "<certificateRevocationList></certificateRevocationList>",
-        "there is none"
-    );
+    let none = "<certificateRevocationList></certificateRevocationList>";
+    assert_eq!(lab.members(&on("Export")), none);
     let pem = list(&lab, 2);
     let import = on("Import") + "&CertificateRevocationList=" + &encoded(&pem);
     assert_eq!(lab.members(&import), "<return>true</return>");

@@ -57,7 +57,8 @@ impl Endpoint {
             vpc_id,
             security_group_ids,
             self_service_portal: false,
-            client_connect: ClientConnect::Off,
+            client_connect: ClientConnect::Off
+                .changed(&request.settings.client_connect, surroundings.environment)?,
             session_timeout_hours: settings::session_timeout_hours(
                 request.settings.session_timeout_hours.unwrap_or(DEFAULT_TIMEOUT),
             )?,
@@ -420,7 +421,7 @@ mod tests {
             ),
             (
                 |r| r.settings.client_connect.enabled = Some(true),
-                ErrorCode::UnsupportedOperation,
+                ErrorCode::MissingParameter,
             ),
             (
                 |r| r.dns_servers = vec!["9.9.9.9".parse().unwrap(); 3],

@@ -6,6 +6,7 @@
 
 mod associate;
 mod authorize;
+mod connect;
 mod create;
 mod crl;
 mod modify;

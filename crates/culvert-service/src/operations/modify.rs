@@ -65,6 +65,9 @@ impl Endpoint {
             self.session_timeout_hours = settings::session_timeout_hours(hours)?;
         }
         self.banner = settings::banner(&self.banner, &change.settings.banner)?;
+        self.client_connect = self
+            .client_connect
+            .changed(&change.settings.client_connect, surroundings.environment)?;
         self.split_tunnel = change.settings.split_tunnel.unwrap_or(self.split_tunnel);
         self.disconnect_on_session_timeout = change
             .settings

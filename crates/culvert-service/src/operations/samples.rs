@@ -75,6 +75,7 @@ pub(crate) fn environment() -> Environment {
             group("sg-00000003", "vpc-00000002", "default"),
         ],
         directories: Vec::new(),
+        connect_handlers: Vec::new(),
         quotas: Quotas::default(),
     }
 }

@@ -156,11 +156,6 @@ pub(super) fn check_supported(settings: &EndpointSettings) -> Result<(), ApiErro
             "false",
         ),
         (
-            "ClientConnectOptions.Enabled",
-            settings.client_connect.enabled == Some(true),
-            "false",
-        ),
-        (
             "SelfServicePortal",
             settings.self_service_portal == Some(true),
             "disabled",

@@ -19,6 +19,11 @@ pub(crate) fn environment(config: &Environment) -> service::Environment {
                 id: directory.id.clone(),
             })
             .collect(),
+        connect_handlers: config
+            .connect_handlers
+            .iter()
+            .map(|handler| handler.function.clone())
+            .collect(),
         quotas: config.quotas,
     }
 }

@@ -44,6 +44,9 @@ id = "sg-00000003"
 vpc_id = "vpc-01234567"
 name = "none"
 egress = []
+[[connect_handler]]
+function = "AWSClientVPN-posture"
+command = ["/bin/true"]
 [[directory]]
 id = "d-0123456789"
 users_file = "/etc/culvert/users"

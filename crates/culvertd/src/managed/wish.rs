@@ -4,8 +4,8 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use culvert_config::{
-    Authentication, ClientCertificates, EgressRule, EndpointConfig, EndpointSpec, Environment, IpProtocol,
-    PasswordCheck, Pem, Route, Subnet, TargetNetwork, TransportProtocols,
+    Authentication, ClientCertificates, ConnectHandler, EgressRule, EndpointConfig, EndpointSpec,
+    Environment, IpProtocol, PasswordCheck, Pem, Route, Subnet, TargetNetwork, TransportProtocols,
 };
 use culvert_policy::{Access, AuthorizationRule};
 use culvert_service as service;
@@ -60,6 +60,7 @@ impl Surroundings<'_> {
         sessions(endpoint, &mut spec);
         self.networks(endpoint, &mut spec)?;
         spec.egress = self.egress(endpoint)?;
+        spec.connect_handler = self.connect_handler(endpoint)?;
         spec.validate().map_err(|problems| {
             let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
             texts.join("; ")
@@ -130,7 +131,8 @@ impl Surroundings<'_> {
             spec.target_networks.push(target_network(self.subnet(id)?));
         }
         let beside = self.environment.subnets.iter().filter(|subnet| {
-            endpoint.vpc_id.as_ref() == Some(&subnet.vpc_id) && !associated(endpoint).any(|id| id == subnet.id)
+            endpoint.vpc_id.as_ref() == Some(&subnet.vpc_id)
+                && !associated(endpoint).any(|id| id == subnet.id)
         });
         // The routes to the VPC's blocks lead to its other subnets too, which may be behind other interfaces.
         spec.target_networks.extend(beside.map(target_network));
@@ -158,6 +160,17 @@ impl Surroundings<'_> {
         let of_v4 = rules.filter(|rule| rule.destination.is_ipv4());
         spec.authorization_rules = of_v4.map(authorization_rule).collect();
         Ok(())
+    }
+
+    fn connect_handler(&self, endpoint: &Endpoint) -> Result<Option<ConnectHandler>, String> {
+        let Some(name) = endpoint.client_connect.handler() else {
+            return Ok(None);
+        };
+        let mut handlers = self.environment.connect_handlers.iter();
+        let found = handlers.find(|handler| handler.function == name).cloned();
+        found.map(Some).ok_or_else(|| {
+            format!("there is no connect handler {name}; declare it with [[connect_handler]] and reload")
+        })
     }
 
     /// What the endpoint's security groups allow together; `None` when that is everything.
@@ -284,7 +297,10 @@ mod tests {
             ("10.20.0.0/16".to_owned(), Some("eth1")),
             ("10.20.2.0/24".to_owned(), None),
         ];
-        assert_eq!(nat, wanted, "the subnet, what lies behind it, and the other subnet of the VPC");
+        assert_eq!(
+            nat, wanted,
+            "the subnet, what lies behind it, and the other subnet of the VPC"
+        );
     }
 
     #[test]
@@ -370,6 +386,23 @@ mod tests {
             config.auth_token.as_ref().unwrap().lifetime,
             config.session_timeout
         );
+    }
+
+    #[test]
+    fn the_connect_handler_is_one_that_is_declared() {
+        let mut sample = Sample::new();
+        sample.endpoint.client_connect = service::ClientConnect::On {
+            function: "arn:aws:lambda:us-east-1:000000000000:function:AWSClientVPN-posture:1".into(),
+            applied: false,
+        };
+        let config = sample.config().unwrap();
+        assert_eq!(
+            config.connect_handler.as_ref().unwrap().function,
+            "AWSClientVPN-posture"
+        );
+        sample.environment.connect_handlers.clear();
+        let error = sample.config().unwrap_err();
+        assert!(error.contains("[[connect_handler]]"), "{error}");
     }
 
     #[test]
