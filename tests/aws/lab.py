@@ -29,6 +29,8 @@ EVERYTHING = "sg-0123456789abcdef0"
 WEB_ONLY = "sg-0123456789abcdef1"
 MORE = [f"sg-0123456789abcde{digit:02x}" for digit in range(5)]
 DIRECTORY = "d-0123456789"
+DOOR = "AWSClientVPN-door"
+DENIES_LATE = "AWSClientVPN-late"
 
 # The address clients dial, and the ones behind it: in the two subnets, and beyond the first one.
 SERVER = "192.0.2.1"
@@ -107,6 +109,15 @@ egress = [{{ protocol = "tcp", from_port = 80, to_port = 80, cidr = "10.20.0.0/1
 [[directory]]
 id = "{DIRECTORY}"
 users_file = "{WORK}/users"
+
+[[connect_handler]]
+function = "{DOOR}"
+command = ["{Path(__file__).with_name("door")}", "{WORK}/door.log"]
+
+[[connect_handler]]
+function = "{DENIES_LATE}"
+command = ["{Path(__file__).with_name("door")}", "{WORK}/door.log"]
+timeout = "1s"
 """ + "".join(
     f"""
 [[security_group]]

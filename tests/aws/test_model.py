@@ -36,7 +36,6 @@ NEVER_SENT = {
     f"{ENDPOINTS}.ConnectionLogOptions.CloudwatchLogGroup": "the connection log is not served",
     f"{ENDPOINTS}.ConnectionLogOptions.CloudwatchLogStream": "the connection log is not served",
     f"{ENDPOINTS}.ConnectionLogOptions.IncludeAuthorizationPolicyContext": "there are no authorization policies",
-    f"{ENDPOINTS}.ClientConnectOptions.LambdaFunctionArn": "connect handlers are not served",
     f"{ENDPOINTS}.AuthenticationOptions.FederatedAuthentication": "SAML is not served",
     f"{ENDPOINTS}.SelfServicePortalUrl": "the portal is not served",
     f"{ENDPOINTS}.TransitGatewayConfiguration": "there are no transit gateways",
