@@ -219,11 +219,11 @@ def test_what_is_set_reaches_the_client(ec2, associated, connect, ana):
 def test_a_banner_is_sent_in_the_commands_that_graphical_clients_show(ec2, associated, connect, ana):
     endpoint = associated(ClientLoginBannerOptions={"Enabled": True, "BannerText": "Be good"})
     client = connect(endpoint, ana).connected()
-    assert "echo msg Be%20good,echo msg-window" in client.log()
+    assert "ECHO-PULL:msg Be%20good" in client.log()
     ec2.modify_client_vpn_endpoint(ClientVpnEndpointId=endpoint, ClientLoginBannerOptions={"Enabled": False})
     client.stop()
     settled(ec2, endpoint)
-    eventually("it is off", lambda: "echo msg" not in connect(endpoint, ana, index=1).connected().log())
+    eventually("it is off", lambda: "ECHO-PULL:msg" not in connect(endpoint, ana, index=1).connected().log())
 
 
 def test_hosts_behind_see_the_address_of_the_server(ec2, associated, connect, ana, web):

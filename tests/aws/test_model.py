@@ -75,7 +75,7 @@ DOCUMENTED = [
 ]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def whole_run(request):
     """These say something only after all the other files."""
     files = {item.path.name for item in request.session.items}
