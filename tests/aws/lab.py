@@ -32,6 +32,15 @@ DIRECTORY = "d-0123456789"
 DOOR = "AWSClientVPN-door"
 DENIES_LATE = "AWSClientVPN-late"
 
+# Users of the directory, each with a group and a password.
+USERS = [
+    ("ana", "engineering", "correct horse"),
+    ("ben", None, "battery staple"),
+    ("dan", "development", "open sesame"),
+    ("mia", "management", "swordfish"),
+    ("amy", "administration", "hunter"),
+]
+
 # The address clients dial, and the ones behind it: in the two subnets, and beyond the first one.
 SERVER = "192.0.2.1"
 IN_A, IN_B, BEYOND = "10.20.1.10", "10.20.2.10", "10.30.0.10"
@@ -196,19 +205,10 @@ class Daemon:
 
     def __init__(self):
         self.process = None
-        for name, groups, password in [("ana", ["engineering"], "correct horse"), ("ben", [], "battery staple")]:
-            groups = [word for group in groups for word in ("--group", group)]
-            run(
-                BIN / "culvert",
-                "user",
-                "add",
-                name,
-                *groups,
-                "--password-stdin",
-                "--users-file",
-                WORK / "users",
-                stdin=f"{password}\n",
-            )
+        for name, group, password in USERS:
+            groups = ("--group", group) if group else ()
+            users = ("--users-file", WORK / "users")
+            run(BIN / "culvert", "user", "add", name, *groups, "--password-stdin", *users, stdin=f"{password}\n")
         self.key_id, self.secret = self.make_key()
 
     def make_key(self):
