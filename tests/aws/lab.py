@@ -230,6 +230,11 @@ class Daemon:
     def stop(self):
         assert self.process.stop() == 0, self.process.log()[-4000:]
 
+    def crash(self):
+        """Ends it as a lack of memory would."""
+        self.process.process.kill()
+        self.process.process.wait()
+
     def restart(self, **settings):
         self.stop()
         self.start(**settings)
