@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::codec::{Line, encode_line, read_line, write_line};
 use crate::error::AdminError;
+use crate::explain::{ExplainRequest, Explanation};
 use crate::message::{
     BackupReport, ClientSelection, KillRequest, KilledClient, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES,
     PROTOCOL_VERSION, ReloadReport, Request, RequestEnvelope, Response, ResponseEnvelope,
@@ -176,6 +177,18 @@ impl AdminClient {
             other => Err(unexpected(&other)),
         }
     }
+
+    /// Says why a client may reach a destination or not.
+    ///
+    /// # Errors
+    /// As [`Self::request`]; [`crate::ErrorCode::NotFound`] if there is no such client,
+    /// [`crate::ErrorCode::Refused`] if there are several.
+    pub async fn explain(&mut self, request: ExplainRequest) -> Result<Explanation, AdminError> {
+        match self.request(Request::Explain(request)).await? {
+            Response::Explained(explanation) => Ok(*explanation),
+            other => Err(unexpected(&other)),
+        }
+    }
 }
 
 fn unexpected(response: &Response) -> AdminError {
@@ -185,6 +198,7 @@ fn unexpected(response: &Response) -> AdminError {
         Response::Killed { .. } => "killed",
         Response::Reloaded(_) => "reloaded",
         Response::BackedUp(_) => "backed_up",
+        Response::Explained(_) => "explained",
     };
     AdminError::Malformed {
         detail: format!("an answer of kind {kind:?} does not fit the request"),

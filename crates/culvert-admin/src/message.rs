@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::RequestError;
+use crate::explain::{ExplainRequest, Explanation};
 use crate::types::{ClientInfo, StatusReport};
 
 /// Version of the protocol. Additions that an older peer may ignore keep it; anything else raises it.
@@ -65,6 +66,8 @@ pub enum Request {
     Reload,
     /// Write a backup of the store of managed endpoints; answered by [`Response::BackedUp`].
     Backup,
+    /// Say why a client may reach a destination or not; answered by [`Response::Explained`].
+    Explain(ExplainRequest),
 }
 
 /// Which clients to list.
@@ -104,6 +107,8 @@ pub struct KillRequest {
 pub enum KillTarget {
     /// [`ClientInfo::client_id`].
     ClientId(u64),
+    /// [`ClientInfo::connection_id`].
+    ConnectionId(String),
     /// User name or certificate common name, exactly.
     Name(String),
     /// Address inside the tunnel, or the address it connects from.
@@ -115,6 +120,7 @@ impl KillTarget {
     pub fn matches(&self, client: &ClientInfo) -> bool {
         match self {
             Self::ClientId(id) => client.client_id == *id,
+            Self::ConnectionId(id) => client.connection_id.as_ref() == Some(id),
             Self::Name(name) => {
                 client.username.as_ref() == Some(name) || client.common_name.as_ref() == Some(name)
             }
@@ -131,6 +137,7 @@ impl fmt::Display for KillTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ClientId(id) => write!(f, "client id {id}"),
+            Self::ConnectionId(id) => write!(f, "connection id {id}"),
             Self::Name(name) => write!(f, "name {name:?}"),
             Self::Address(address) => write!(f, "address {address}"),
         }
@@ -158,6 +165,8 @@ pub enum Response {
     Reloaded(ReloadReport),
     /// To [`Request::Backup`].
     BackedUp(BackupReport),
+    /// To [`Request::Explain`].
+    Explained(Box<Explanation>),
 }
 
 /// One page of clients.
@@ -209,6 +218,8 @@ mod tests {
         ClientInfo {
             client_id: 7,
             endpoint: "office".into(),
+            connection_id: Some("cvpn-connection-00000000000000007".into()),
+            groups: vec!["staff".into()],
             common_name: Some("laptop".into()),
             username: Some("alice".into()),
             real_address: "[::ffff:198.51.100.7]:1194".parse().unwrap(),
@@ -230,6 +241,7 @@ mod tests {
     fn a_client_is_found_by_id_either_name_and_each_address() {
         for target in [
             KillTarget::ClientId(7),
+            KillTarget::ConnectionId("cvpn-connection-00000000000000007".into()),
             KillTarget::Name("alice".into()),
             KillTarget::Name("laptop".into()),
             KillTarget::Address("198.51.100.7".parse().unwrap()),

@@ -8,6 +8,7 @@ mod access_key;
 mod backup;
 mod check;
 mod control;
+mod explain;
 mod failure;
 mod keygen;
 mod output;
@@ -49,6 +50,8 @@ enum Command {
     Status(status::Status),
     /// Disconnect clients
     Kill(control::Kill),
+    /// Say why a client may reach a destination, or may not
+    Explain(explain::Explain),
     /// Make the daemon read its configuration, keys, users and revocation lists again
     Reload(control::Reload),
     /// Write everything managed endpoints consist of to a file, while the daemon runs
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Status(arguments) => arguments.run(&output),
         Command::Kill(arguments) => arguments.run(&output),
+        Command::Explain(arguments) => arguments.run(&output),
         Command::Reload(arguments) => arguments.run(&output),
         Command::Backup(arguments) => arguments.run(&output),
         Command::Restore(arguments) => arguments.run(&output),

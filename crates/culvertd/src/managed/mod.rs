@@ -10,6 +10,8 @@ mod plan;
 mod resets;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+pub(crate) use samples::sample_config;
 mod wish;
 
 use std::collections::HashMap;
