@@ -16,8 +16,8 @@ use crate::endpoint::Endpoint;
 use crate::explain::explain;
 use crate::managed::Managed;
 
-/// Clients looked at in one go when some are to be ended.
-const KILL_PAGE: usize = 256;
+/// Clients looked at in one go when some are looked for.
+const PAGE: usize = 256;
 
 /// The daemon's side of the socket.
 pub(crate) struct Admin {
@@ -93,12 +93,9 @@ impl Admin {
         let daemon = self.daemon.lock().await;
         let mut found: Option<(ClientInfo, EndpointConfig)> = None;
         for endpoint in chosen(&daemon, request.endpoint.as_deref())? {
-            let mut after = None;
-            loop {
-                let page = endpoint.clients(after, KILL_PAGE).await.map_err(internal)?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.client_id);
-                for client in page.into_iter().filter(|client| request.client.matches(client)) {
+            let mut pages = Pages::of(endpoint, &request.client);
+            while let Some(matching) = pages.next().await? {
+                for client in matching {
                     if found.is_some() {
                         let text = format!("several clients have {}; choose one by its id", request.client);
                         return Err(RequestError::new(ErrorCode::Refused, text));
@@ -121,15 +118,8 @@ impl Admin {
         let daemon = self.daemon.lock().await;
         let (mut clients, mut more) = (Vec::new(), 0);
         for endpoint in chosen(&daemon, request.endpoint.as_deref())? {
-            let mut after = None;
-            loop {
-                let page = endpoint.clients(after, KILL_PAGE).await.map_err(internal)?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.client_id);
-                let matching: Vec<ClientInfo> = page
-                    .into_iter()
-                    .filter(|client| request.target.matches(client))
-                    .collect();
+            let mut pages = Pages::of(endpoint, &request.target);
+            while let Some(matching) = pages.next().await? {
                 let ids: Vec<u64> = matching.iter().map(|client| client.client_id).collect();
                 let ended = endpoint.kill(&ids).await.map_err(internal)?;
                 for client in matching
@@ -154,6 +144,32 @@ impl Admin {
 fn nobody(target: &KillTarget) -> RequestError {
     let text = format!("no connected client has {target}; see `culvert status --clients`");
     RequestError::new(ErrorCode::NotFound, text)
+}
+
+/// The clients of an endpoint that match, found a page at a time.
+struct Pages<'a> {
+    endpoint: &'a Endpoint,
+    target: &'a KillTarget,
+    after: Option<u64>,
+}
+
+impl<'a> Pages<'a> {
+    fn of(endpoint: &'a Endpoint, target: &'a KillTarget) -> Self {
+        Self {
+            endpoint,
+            target,
+            after: None,
+        }
+    }
+
+    /// Those of the next page, if there is one.
+    async fn next(&mut self) -> Answer<Option<Vec<ClientInfo>>> {
+        let mut page = self.endpoint.clients(self.after, PAGE).await.map_err(internal)?;
+        let Some(last) = page.last() else { return Ok(None) };
+        self.after = Some(last.client_id);
+        page.retain(|client| self.target.matches(client));
+        Ok(Some(page))
+    }
 }
 
 /// The endpoint of this name, or all, in the order of their names.
