@@ -204,16 +204,6 @@ REFUSED = {
         "UnsupportedOperation",
         "IncludeAuthorizationPolicyContext",
     ),
-    "connect-handler": (
-        {
-            "ClientConnectOptions": {
-                "Enabled": True,
-                "LambdaFunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:AWSClientVPN-x",
-            }
-        },
-        "UnsupportedOperation",
-        "ClientConnectOptions",
-    ),
     "portal": ({"SelfServicePortal": "enabled"}, "UnsupportedOperation", "SelfServicePortal"),
     "route-enforcement": (
         {"ClientRouteEnforcementOptions": {"Enforced": True}},
@@ -401,15 +391,6 @@ REFUSED_CHANGES = {
     ),
     "log-with-policy-context": (
         {"ConnectionLogOptions": {"Enabled": False, "IncludeAuthorizationPolicyContext": True}},
-        "UnsupportedOperation",
-    ),
-    "handler": (
-        {
-            "ClientConnectOptions": {
-                "Enabled": True,
-                "LambdaFunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:AWSClientVPN-x",
-            }
-        },
         "UnsupportedOperation",
     ),
     "portal": ({"SelfServicePortal": "enabled"}, "UnsupportedOperation"),

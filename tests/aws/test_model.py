@@ -36,7 +36,6 @@ NEVER_SENT = {
     f"{ENDPOINTS}.ConnectionLogOptions.CloudwatchLogGroup": "the connection log is not served",
     f"{ENDPOINTS}.ConnectionLogOptions.CloudwatchLogStream": "the connection log is not served",
     f"{ENDPOINTS}.ConnectionLogOptions.IncludeAuthorizationPolicyContext": "there are no authorization policies",
-    f"{ENDPOINTS}.ClientConnectOptions.LambdaFunctionArn": "connect handlers are not served",
     f"{ENDPOINTS}.AuthenticationOptions.FederatedAuthentication": "SAML is not served",
     f"{ENDPOINTS}.SelfServicePortalUrl": "the portal is not served",
     f"{ENDPOINTS}.TransitGatewayConfiguration": "there are no transit gateways",
@@ -76,7 +75,7 @@ DOCUMENTED = [
 ]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def whole_run(request):
     """These say something only after all the other files."""
     files = {item.path.name for item in request.session.items}
