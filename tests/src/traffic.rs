@@ -249,6 +249,10 @@ pub struct PingSeries {
     pub longest_gap: u32,
     /// The longest times between two answers, the longest first.
     pub silences: Vec<Silence>,
+    /// The time to an answer, from the request: the middle one of all.
+    pub median: Duration,
+    /// The longest one.
+    pub slowest: Duration,
 }
 
 /// A time without an answer in a ping series.
@@ -285,13 +289,13 @@ pub fn spawn_pings(
         receiver.set_read_timeout(Some(Duration::from_millis(50)))?;
         let done = Arc::new(AtomicBool::new(false));
         let finished = Arc::clone(&done);
-        let counter = std::thread::spawn(move || collect_pings(&receiver, count, &finished));
         let start = Instant::now();
+        let counter = std::thread::spawn(move || collect_pings(&receiver, count, start, &finished));
         for sequence in 0..count {
             let due = start + interval * sequence;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             // A full send queue is a lost ping, which is what the series counts.
-            drop(socket.send(&sequence.to_be_bytes()));
+            drop(socket.send(&ping(sequence, start)));
         }
         std::thread::sleep(Duration::from_secs(1));
         done.store(true, Ordering::Relaxed);
@@ -301,7 +305,24 @@ pub fn spawn_pings(
     })
 }
 
-fn collect_pings(socket: &UdpSocket, count: u32, done: &AtomicBool) -> PingSeries {
+/// A ping: its number, and the microseconds since `start` at which it leaves.
+fn ping(sequence: u32, start: Instant) -> [u8; 12] {
+    let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let mut ping = [0; 12];
+    ping[..4].copy_from_slice(&sequence.to_be_bytes());
+    ping[4..].copy_from_slice(&micros.to_be_bytes());
+    ping
+}
+
+/// The number of a ping and when it left.
+fn read_ping(ping: &[u8], start: Instant) -> Option<(usize, Instant)> {
+    let (sequence, micros) = ping.split_first_chunk()?;
+    let sequence = usize::try_from(u32::from_be_bytes(*sequence)).ok()?;
+    let micros = u64::from_be_bytes(micros.try_into().ok()?);
+    Some((sequence, start + Duration::from_micros(micros)))
+}
+
+fn collect_pings(socket: &UdpSocket, count: u32, start: Instant, done: &AtomicBool) -> PingSeries {
     let mut seen = vec![false; count as usize];
     let mut series = PingSeries {
         sent: count,
@@ -309,11 +330,14 @@ fn collect_pings(socket: &UdpSocket, count: u32, done: &AtomicBool) -> PingSerie
     };
     let mut last: Option<Instant> = None;
     let mut silences = Vec::with_capacity(count as usize);
+    let mut round_trips = Vec::with_capacity(count as usize);
     let mut buffer = [0; 64];
     while !done.load(Ordering::Relaxed) {
-        let Ok(4) = socket.recv(&mut buffer) else { continue };
-        let sequence = u32::from_be_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]);
-        let Some(slot) = seen.get_mut(sequence as usize) else {
+        let Ok(length) = socket.recv(&mut buffer) else { continue };
+        let Some((sequence, left)) = read_ping(&buffer[..length], start) else {
+            continue;
+        };
+        let Some(slot) = seen.get_mut(sequence) else {
             continue;
         };
         if std::mem::replace(slot, true) {
@@ -321,6 +345,7 @@ fn collect_pings(socket: &UdpSocket, count: u32, done: &AtomicBool) -> PingSerie
         }
         series.received += 1;
         let now = Instant::now();
+        round_trips.push(now - left);
         if let Some(last) = last.replace(now) {
             let length = now - last;
             let since = SystemTime::now() - length;
@@ -330,6 +355,9 @@ fn collect_pings(socket: &UdpSocket, count: u32, done: &AtomicBool) -> PingSerie
     silences.sort_unstable_by_key(|silence| Reverse(silence.length));
     silences.truncate(SILENCES);
     series.silences = silences;
+    round_trips.sort_unstable();
+    series.median = round_trips.get(round_trips.len() / 2).copied().unwrap_or_default();
+    series.slowest = round_trips.last().copied().unwrap_or_default();
     let mut gap = 0;
     for answered in seen {
         gap = if answered { 0 } else { gap + 1 };
