@@ -59,7 +59,8 @@ pub fn spawn_logins(
 }
 
 fn settings(ca: &Path, leaf: &Leaf) -> Result<ClientSettings> {
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("Failed to read {}", path.display()));
+    let read =
+        |path: &Path| std::fs::read(path).with_context(|| format!("Failed to read {}", path.display()));
     let (ca, certificate, key) = (read(ca)?, read(&leaf.certificate)?, read(&leaf.key)?);
     let tls = ClientTls::build(&ClientTlsParams {
         ca_pem: &ca,
@@ -130,7 +131,11 @@ impl Member {
             drop(self.client.handle_link_input(now(), &mut buffer[..length]));
             moved += 1;
         }
-        if self.client.poll_timeout().is_some_and(|due| due <= Instant::now()) {
+        if self
+            .client
+            .poll_timeout()
+            .is_some_and(|due| due <= Instant::now())
+        {
             self.client.handle_timeout(now());
         }
         while let Some(packet) = self.client.poll_transmit() {

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -223,7 +223,15 @@ impl EchoServer {
     /// # Errors
     /// Fails when the port is taken.
     pub fn start(ns: &Netns) -> Result<Self> {
-        let socket = ns.enter(|| Ok(UdpSocket::bind(("::", ECHO_PORT))?))?;
+        Self::start_on(ns, IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+    }
+
+    /// Likewise, on one address, which the answers then come from.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(ns: &Netns, address: IpAddr) -> Result<Self> {
+        let socket = ns.enter(move || Ok(UdpSocket::bind((address, ECHO_PORT))?))?;
         socket.set_read_timeout(Some(Duration::from_millis(100)))?;
         let thread = Stoppable::spawn(ns, move |stop| {
             let mut buffer = [0; 2048];
@@ -333,7 +341,9 @@ fn collect_pings(socket: &UdpSocket, count: u32, start: Instant, done: &AtomicBo
     let mut round_trips = Vec::with_capacity(count as usize);
     let mut buffer = [0; 64];
     while !done.load(Ordering::Relaxed) {
-        let Ok(length) = socket.recv(&mut buffer) else { continue };
+        let Ok(length) = socket.recv(&mut buffer) else {
+            continue;
+        };
         let Some((sequence, left)) = read_ping(&buffer[..length], start) else {
             continue;
         };
@@ -356,7 +366,10 @@ fn collect_pings(socket: &UdpSocket, count: u32, start: Instant, done: &AtomicBo
     silences.truncate(SILENCES);
     series.silences = silences;
     round_trips.sort_unstable();
-    series.median = round_trips.get(round_trips.len() / 2).copied().unwrap_or_default();
+    series.median = round_trips
+        .get(round_trips.len() / 2)
+        .copied()
+        .unwrap_or_default();
     series.slowest = round_trips.last().copied().unwrap_or_default();
     let mut gap = 0;
     for answered in seen {
@@ -390,4 +403,34 @@ pub fn wait_reachable(ns: &Netns, host: IpAddr, timeout: Duration) -> Result<()>
 pub fn reachable(ns: &Netns, host: IpAddr) -> bool {
     ns.run("ping", &["-n", "-c", "1", "-W", "1", &host.to_string()])
         .is_ok()
+}
+
+/// Whether a connection of TCP comes about with an address that [`BulkServer`] listens on.
+///
+/// # Errors
+/// Fails when there is no answer to tell: the machine itself has no way there.
+pub fn tcp_connects(to: IpAddr, patience: Duration) -> Result<bool> {
+    match TcpStream::connect_timeout(&SocketAddr::new(to, BULK_PORT), patience) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NetworkUnreachable => Err(error.into()),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Whether a datagram of UDP is answered by an [`EchoServer`]; two more are sent if the first one isn't.
+///
+/// # Errors
+/// Fails when the machine itself has no way there.
+pub fn udp_answers(to: IpAddr, patience: Duration) -> Result<bool> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.connect((to, ECHO_PORT))?;
+    socket.set_read_timeout(Some(patience / 3))?;
+    for _ in 0..3 {
+        // An answer that says nobody is there makes the next call fail; nobody is there, then.
+        drop(socket.send(b"anybody?"));
+        if socket.recv(&mut [0; 64]).is_ok() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
