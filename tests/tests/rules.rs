@@ -143,7 +143,7 @@ fn the_golden_table_holds_for_packets_of_tcp_and_udp() -> Result<()> {
         reload(&mut server, |endpoint| activate(endpoint, active))?;
         check_row(&lab, active, expected)?;
     }
-    ensure!(server.drops("not_authorized")? > 0, "no drop was counted");
+    ensure!(server.drops("data.not_authorized")? > 0, "no drop was counted");
     for client in clients {
         ensure!(
             client.times_connected() == 1,
@@ -226,7 +226,7 @@ fn hosts_reach_those_clients_that_may_reach_them() -> Result<()> {
         from("172.16.0.5", to_eng),
         "the host does not reach who may reach it"
     );
-    let before = server.drops("not_authorized_reverse")?;
+    let before = server.drops("data.not_authorized_reverse")?;
     ensure!(
         !from("172.16.0.5", to_dev),
         "the host reaches who may not reach it"
@@ -235,7 +235,7 @@ fn hosts_reach_those_clients_that_may_reach_them() -> Result<()> {
         !from("10.77.0.2", to_eng),
         "the host reaches a client from an address that it may not reach"
     );
-    let counted = server.drops("not_authorized_reverse")? - before;
+    let counted = server.drops("data.not_authorized_reverse")? - before;
     ensure!(counted == 2, "{counted} drops were counted instead of 2");
     eng.disconnect()?;
     dev.disconnect()?;
@@ -257,13 +257,13 @@ fn packets_from_a_forged_inner_address_are_dropped_and_counted() -> Result<()> {
             let address = format!("{source}/32");
             lab.clients[1].run("ip", &["addr", "add", &address, "dev", "tun0"])?;
         }
-        let before = server.drops("source_address")?;
+        let before = server.drops("data.source_address")?;
         let ping = ["-n", "-c", "3", "-i", "0.2", "-W", "1", "-I", source, "10.77.0.2"];
         ensure!(
             lab.clients[1].run("ping", &ping).is_err(),
             "a ping from {source} was answered"
         );
-        let counted = server.drops("source_address")? - before;
+        let counted = server.drops("data.source_address")? - before;
         ensure!(counted == 3, "{counted} of 3 packets from {source} were counted");
     }
     ensure!(
