@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use crate::codec::{Line, encode_line, read_line, write_line};
 use crate::error::AdminError;
 use crate::message::{
-    ClientSelection, KillRequest, KilledClient, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, PROTOCOL_VERSION,
-    ReloadReport, Request, RequestEnvelope, Response, ResponseEnvelope,
+    BackupReport, ClientSelection, KillRequest, KilledClient, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES,
+    PROTOCOL_VERSION, ReloadReport, Request, RequestEnvelope, Response, ResponseEnvelope,
 };
 use crate::types::{ClientInfo, StatusReport};
 
@@ -165,6 +165,17 @@ impl AdminClient {
             other => Err(unexpected(&other)),
         }
     }
+
+    /// Makes the daemon write a backup of its store, which the caller takes away.
+    ///
+    /// # Errors
+    /// As [`Self::request`]; [`crate::ErrorCode::Refused`] if it has no store, or can't write.
+    pub async fn backup(&mut self) -> Result<BackupReport, AdminError> {
+        match self.request(Request::Backup).await? {
+            Response::BackedUp(report) => Ok(report),
+            other => Err(unexpected(&other)),
+        }
+    }
 }
 
 fn unexpected(response: &Response) -> AdminError {
@@ -173,6 +184,7 @@ fn unexpected(response: &Response) -> AdminError {
         Response::Clients(_) => "clients",
         Response::Killed { .. } => "killed",
         Response::Reloaded(_) => "reloaded",
+        Response::BackedUp(_) => "backed_up",
     };
     AdminError::Malformed {
         detail: format!("an answer of kind {kind:?} does not fit the request"),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,8 @@ pub enum Request {
     Kill(KillRequest),
     /// Read the configuration again; answered by [`Response::Reloaded`].
     Reload,
+    /// Write a backup of the store of managed endpoints; answered by [`Response::BackedUp`].
+    Backup,
 }
 
 /// Which clients to list.
@@ -153,6 +156,8 @@ pub enum Response {
     },
     /// To [`Request::Reload`].
     Reloaded(ReloadReport),
+    /// To [`Request::Backup`].
+    BackedUp(BackupReport),
 }
 
 /// One page of clients.
@@ -184,6 +189,15 @@ pub struct ReloadReport {
     pub applied: Vec<String>,
     /// What needs the operator's attention (e.g. settings that need a restart), one sentence each.
     pub warnings: Vec<String>,
+}
+
+/// A backup that was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupReport {
+    /// Where it is, for its owner only. Whoever asked takes it away.
+    pub path: PathBuf,
+    /// How many keys of the store it holds.
+    pub keys: u64,
 }
 
 #[cfg(test)]

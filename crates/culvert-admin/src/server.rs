@@ -239,6 +239,7 @@ mod tests {
                 format!("nobody matches {}", kill.target),
             )),
             Request::Reload => Ok(Response::Reloaded(ReloadReport::default())),
+            Request::Backup => Err(RequestError::new(ErrorCode::Refused, "there is no store")),
         }
     }
 
@@ -281,6 +282,7 @@ mod tests {
         assert!(matches!(&error, AdminError::Refused(refusal) if refusal.code == ErrorCode::NotFound));
         assert_eq!(error.to_string(), "nobody matches client id 9");
         assert_eq!(admin.reload().await.unwrap(), ReloadReport::default());
+        assert_eq!(admin.backup().await.unwrap_err().to_string(), "there is no store");
     }
 
     #[tokio::test]

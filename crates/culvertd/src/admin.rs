@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::daemon::Daemon;
 use crate::endpoint::Endpoint;
+use crate::managed::Managed;
 
 /// Clients looked at in one go when some are to be ended.
 const KILL_PAGE: usize = 256;
@@ -67,6 +68,22 @@ impl Admin {
             .filter(|_| more)
             .map(|last| format!("{} {}", last.client_id, last.endpoint));
         Ok(ClientPage { clients, next })
+    }
+
+    async fn backup(&self) -> Answer<Response> {
+        let backups = self.daemon.lock().await.managed.as_ref().map(Managed::backups);
+        let refused = |text: String| RequestError::new(ErrorCode::Refused, text);
+        let backups = backups.ok_or_else(|| {
+            refused(
+                "there is no store: no endpoint is managed at run time, as the configuration has no [api]"
+                    .to_owned(),
+            )
+        })?;
+        let report = backups
+            .write()
+            .await
+            .map_err(|error| refused(format!("{error:#}")))?;
+        Ok(Response::BackedUp(report))
     }
 
     /// Ends all clients that match, a page at a time: the control threads see to their clients in between.
@@ -145,6 +162,10 @@ impl Handler for Admin {
                 reloaded
                     .map(Response::Reloaded)
                     .map_err(|error| RequestError::new(ErrorCode::Refused, format!("{error:#}")))
+            }
+            Request::Backup => {
+                tracing::info!(uid = peer.uid, "asked for a backup");
+                self.backup().await
             }
             _ => Err(RequestError::new(
                 ErrorCode::Malformed,
