@@ -62,6 +62,7 @@ impl Managed {
             environment: &self.config,
             certificates: &snapshot.certificates,
             crls: &snapshot.crls,
+            security_groups: &snapshot.security_groups,
         };
         let config = match surroundings.config(endpoint, &device) {
             Ok(config) => config,
