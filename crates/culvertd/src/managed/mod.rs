@@ -2,6 +2,7 @@
 //! what came of it is noted in the store.
 
 mod api;
+mod backup;
 mod devices;
 mod environment;
 mod follow;
@@ -9,6 +10,8 @@ mod plan;
 mod resets;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+pub(crate) use samples::sample_config;
 mod wish;
 
 use std::collections::HashMap;
@@ -30,6 +33,7 @@ use devices::Devices;
 use plan::Plan;
 
 pub(crate) use api::ApiServer;
+pub(crate) use backup::Backups;
 pub(crate) use follow::follow;
 
 /// Managed endpoints, stored and running.
@@ -40,6 +44,7 @@ pub(crate) struct Managed {
     config: Environment,
     /// The same for the API; a reload replaces it.
     environment: Arc<ArcSwap<service::Environment>>,
+    backups: Backups,
     fleet: Fleet,
     devices: Devices,
 }
@@ -60,7 +65,7 @@ impl Managed {
     /// # Errors
     /// Fails when the store can't be used.
     pub(crate) fn open(config: &Config) -> Result<(Self, EmbeddedStore)> {
-        let path = config.state_dir.join("store.redb");
+        let path = config.store_path();
         std::fs::create_dir_all(&config.state_dir)
             .with_context(|| format!("Failed to make {}", config.state_dir.display()))?;
         let store = EmbeddedStore::open(&path, Options::default(), Instant::now)
@@ -73,6 +78,7 @@ impl Managed {
             security_groups: SecurityGroups::new(shared),
             config: config.environment.clone(),
             environment: Arc::new(ArcSwap::from_pointee(environment)),
+            backups: Backups::new(store.clone(), &config.state_dir),
             fleet: Fleet::default(),
             devices: Devices::default(),
         };
@@ -82,6 +88,11 @@ impl Managed {
     /// The stored endpoints.
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// What writes backups of the store.
+    pub(crate) fn backups(&self) -> Backups {
+        self.backups.clone()
     }
 
     /// Uses other networks, security groups and directories from now on. What runs is changed by the next

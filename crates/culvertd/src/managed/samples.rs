@@ -100,6 +100,13 @@ impl Sample {
     }
 }
 
+/// The configuration of the sample endpoint after a change.
+pub(crate) fn sample_config(change: impl FnOnce(&mut Endpoint)) -> EndpointConfig {
+    let mut sample = Sample::new();
+    change(&mut sample.endpoint);
+    sample.config().unwrap()
+}
+
 fn certificate() -> Certificate {
     Certificate {
         arn: arn(),
