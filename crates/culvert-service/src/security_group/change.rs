@@ -64,6 +64,9 @@ impl SecurityGroup {
         next_id: impl Fn() -> SecurityGroupRuleId,
     ) -> Result<Vec<SecurityGroupRule>, ApiError> {
         let given = tags::checked(given.clone())?;
+        if permissions.len() > MAX_RULES {
+            return Err(full(&self.id));
+        }
         for (number, permission) in permissions.iter().enumerate() {
             check_supported(permission)?;
             if let Some(description) = &permission.description {
@@ -83,12 +86,7 @@ impl SecurityGroup {
             }
         }
         if self.rules(direction).count() + permissions.len() > MAX_RULES {
-            let message = format!(
-                "The security group {} may have {MAX_RULES} rules in each direction; revoke some, or widen others",
-                self.id
-            );
-            let code = ErrorCode::RulesPerSecurityGroupLimitExceeded;
-            return Err(ApiError::new(code, message));
+            return Err(full(&self.id));
         }
         let rule = |permission: &Permission| SecurityGroupRule {
             id: next_id(),
@@ -112,32 +110,16 @@ impl SecurityGroup {
         direction: Direction,
         what: &Revocation,
     ) -> Result<Vec<SecurityGroupRule>, ApiError> {
-        let own = |rule: &&SecurityGroupRule| rule.direction == direction;
         let gone: Vec<SecurityGroupRuleId> = match what {
             Revocation::Permissions(permissions) => {
-                let find = |permission: &Permission| {
-                    let mut rules = self.rules.iter();
-                    let found = rules.find(|rule| permission.is(direction, rule));
-                    found.map(|rule| rule.id.clone()).ok_or_else(|| {
-                        let message = format!("The security group {} has no such rule", self.id);
-                        ApiError::new(ErrorCode::InvalidPermissionNotFound, message)
-                    })
-                };
-                permissions.iter().map(find).collect::<Result<_, _>>()?
+                let said = permissions
+                    .iter()
+                    .map(|permission| self.said(direction, permission));
+                said.collect::<Result<_, _>>()?
             }
             Revocation::Rules(ids) => {
-                let find = |id: &String| {
-                    let mut rules = self.rules.iter().filter(own);
-                    let found = rules.find(|rule| rule.id.as_str() == id);
-                    found.map(|rule| rule.id.clone()).ok_or_else(|| {
-                        let message = format!(
-                            "The security group {} has no rule {id:?} in this direction",
-                            self.id
-                        );
-                        ApiError::new(ErrorCode::InvalidSecurityGroupRuleIdNotFound, message)
-                    })
-                };
-                ids.iter().map(find).collect::<Result<_, _>>()?
+                let named = ids.iter().map(|id| self.named(direction, id));
+                named.collect::<Result<_, _>>()?
             }
         };
         let (gone, kept) = std::mem::take(&mut self.rules)
@@ -145,6 +127,28 @@ impl SecurityGroup {
             .partition(|rule| gone.contains(&rule.id));
         self.rules = kept;
         Ok(gone)
+    }
+
+    /// The rule that says this.
+    fn said(&self, direction: Direction, permission: &Permission) -> Result<SecurityGroupRuleId, ApiError> {
+        let mut rules = self.rules.iter();
+        let found = rules.find(|rule| permission.is(direction, rule));
+        found.map(|rule| rule.id.clone()).ok_or_else(|| {
+            let message = format!("The security group {} has no such rule", self.id);
+            ApiError::new(ErrorCode::InvalidPermissionNotFound, message)
+        })
+    }
+
+    /// The rule with this id.
+    fn named(&self, direction: Direction, id: &str) -> Result<SecurityGroupRuleId, ApiError> {
+        let found = self.rules(direction).find(|rule| rule.id.as_str() == id);
+        found.map(|rule| rule.id.clone()).ok_or_else(|| {
+            let message = format!(
+                "The security group {} has no rule {id:?} in this direction",
+                self.id
+            );
+            ApiError::new(ErrorCode::InvalidSecurityGroupRuleIdNotFound, message)
+        })
     }
 }
 
@@ -182,6 +186,13 @@ impl SecurityGroup {
             ApiError::new(ErrorCode::InvalidId, message)
         })
     }
+}
+
+fn full(id: &str) -> ApiError {
+    let message = format!(
+        "The security group {id} may have {MAX_RULES} rules in each direction; revoke some, or widen others"
+    );
+    ApiError::new(ErrorCode::RulesPerSecurityGroupLimitExceeded, message)
 }
 
 fn check_supported(permission: &Permission) -> Result<(), ApiError> {
