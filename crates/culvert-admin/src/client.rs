@@ -167,6 +167,17 @@ impl AdminClient {
         }
     }
 
+    /// Asks what [`Self::reload`] would change.
+    ///
+    /// # Errors
+    /// As [`Self::reload`].
+    pub async fn plan(&mut self) -> Result<ReloadReport, AdminError> {
+        match self.request(Request::Plan).await? {
+            Response::Planned(report) => Ok(report),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Makes the daemon write a backup of its store, which the caller takes away.
     ///
     /// # Errors
@@ -197,6 +208,7 @@ fn unexpected(response: &Response) -> AdminError {
         Response::Clients(_) => "clients",
         Response::Killed { .. } => "killed",
         Response::Reloaded(_) => "reloaded",
+        Response::Planned(_) => "planned",
         Response::BackedUp(_) => "backed_up",
         Response::Explained(_) => "explained",
     };

@@ -64,6 +64,8 @@ pub enum Request {
     Kill(KillRequest),
     /// Read the configuration again; answered by [`Response::Reloaded`].
     Reload,
+    /// Say what reading the configuration again would change; answered by [`Response::Planned`].
+    Plan,
     /// Write a backup of the store of managed endpoints; answered by [`Response::BackedUp`].
     Backup,
     /// Say why a client may reach a destination or not; answered by [`Response::Explained`].
@@ -163,6 +165,8 @@ pub enum Response {
     },
     /// To [`Request::Reload`].
     Reloaded(ReloadReport),
+    /// To [`Request::Plan`].
+    Planned(ReloadReport),
     /// To [`Request::Backup`].
     BackedUp(BackupReport),
     /// To [`Request::Explain`].
@@ -191,10 +195,10 @@ pub struct KilledClient {
     pub name: Option<String>,
 }
 
-/// What a reload changed.
+/// What a reload changed, or would change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadReport {
-    /// What is in force now, one sentence each.
+    /// What is in force now, or would be, one sentence each.
     pub applied: Vec<String>,
     /// What needs the operator's attention (e.g. settings that need a restart), one sentence each.
     pub warnings: Vec<String>,

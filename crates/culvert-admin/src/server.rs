@@ -241,6 +241,7 @@ mod tests {
                 format!("nobody matches {}", kill.target),
             )),
             Request::Reload => Ok(Response::Reloaded(ReloadReport::default())),
+            Request::Plan => Ok(Response::Planned(ReloadReport::default())),
             Request::Explain(_) => Err(RequestError::new(ErrorCode::NotFound, "there is no such client")),
             Request::Backup => Err(RequestError::new(ErrorCode::Refused, "there is no store")),
         }

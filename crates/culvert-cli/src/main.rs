@@ -50,6 +50,8 @@ enum Command {
     Status(status::Status),
     /// Disconnect clients
     Kill(control::Kill),
+    /// Say what a reload would change
+    Plan(control::Plan),
     /// Say why a client may reach a destination, or may not
     Explain(explain::Explain),
     /// Make the daemon read its configuration, keys, users and revocation lists again
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Status(arguments) => arguments.run(&output),
         Command::Kill(arguments) => arguments.run(&output),
+        Command::Plan(arguments) => arguments.run(&output),
         Command::Explain(arguments) => arguments.run(&output),
         Command::Reload(arguments) => arguments.run(&output),
         Command::Backup(arguments) => arguments.run(&output),

@@ -194,6 +194,12 @@ impl Handler for Admin {
                     .map(Response::Reloaded)
                     .map_err(|error| RequestError::new(ErrorCode::Refused, format!("{error:#}")))
             }
+            Request::Plan => {
+                let planned = self.daemon.lock().await.plan().await;
+                planned
+                    .map(Response::Planned)
+                    .map_err(|error| RequestError::new(ErrorCode::Refused, format!("{error:#}")))
+            }
             Request::Explain(request) => self.explain(request).await,
             Request::Backup => {
                 tracing::info!(uid = peer.uid, "asked for a backup");
