@@ -65,6 +65,10 @@ fn egress(config: &EndpointConfig, destination: IpAddr, service: Option<Service>
     let behind = |rule: &&EgressRule| rule.destination.contains(destination);
     let found = rules.iter().filter(behind).find(|rule| speaks(rule, service));
     match (found, service) {
+        (Some(rule), Some(service)) if matches!(rule.protocol, IpProtocol::IcmpType { .. }) => (
+            true,
+            format!("a rule for {} allows one type of {service}", rule.destination),
+        ),
         (Some(rule), Some(service)) => (true, format!("a rule for {} allows {service}", rule.destination)),
         (Some(rule), None) => (
             true,

@@ -22,7 +22,7 @@ use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use culvert_config::{Config, EndpointConfig, Environment};
 use culvert_service as service;
-use culvert_service::{Certificates, EndpointState, Registry, Snapshot, Stored};
+use culvert_service::{Certificates, EndpointState, Registry, SecurityGroups, Snapshot, Stored};
 use culvert_store::{EmbeddedStore, Options, Revision};
 use time::OffsetDateTime;
 use tokio::task::spawn_blocking;
@@ -40,6 +40,7 @@ pub(crate) use follow::follow;
 pub(crate) struct Managed {
     registry: Registry,
     certificates: Certificates,
+    security_groups: SecurityGroups,
     config: Environment,
     /// The same for the API; a reload replaces it.
     environment: Arc<ArcSwap<service::Environment>>,
@@ -73,7 +74,8 @@ impl Managed {
         let environment = environment::environment(&config.environment);
         let managed = Self {
             registry: Registry::new(Arc::clone(&shared)),
-            certificates: Certificates::new(shared),
+            certificates: Certificates::new(Arc::clone(&shared)),
+            security_groups: SecurityGroups::new(shared),
             config: config.environment.clone(),
             environment: Arc::new(ArcSwap::from_pointee(environment)),
             backups: Backups::new(store.clone(), &config.state_dir),

@@ -67,6 +67,7 @@ impl Managed {
             environment: around.environment,
             certificates: &snapshot.certificates,
             crls: &snapshot.crls,
+            security_groups: &snapshot.security_groups,
         };
         let config = match surroundings.config(endpoint, &device) {
             Ok(config) => config,
