@@ -41,6 +41,8 @@ NEVER_SENT = {
     f"{ENDPOINTS}.TransitGatewayConfiguration": "there are no transit gateways",
     f"{ENDPOINTS}.DevicePostureOptions": "device posture is not judged",
     f"{ENDPOINTS}.DeletionTime": "a deleted endpoint is gone",
+    "DescribeClientVpnEndpoints.NextToken": "a machine has room for four endpoints, and a page for five",
+    "DescribeClientVpnTargetNetworks.NextToken": "the networks of these tests fit on a page",
     "DescribeClientVpnRoutes.Routes.TransitGatewayAttachmentId": "there are no transit gateways",
     f"{CONNECTIONS}.AuthorizationPolicyLastEvaluatedTime": "there are no authorization policies",
     f"{CONNECTIONS}.ClientIpv6Address": "managed endpoints carry IPv4",

@@ -208,6 +208,13 @@ pub enum IpProtocol {
     Udp(PortRange),
     /// ICMP and ICMPv6.
     Icmp,
+    /// ICMP messages of one type, and of one code if it is given.
+    IcmpType {
+        /// The type, 8 for an echo request for instance.
+        kind: u8,
+        /// The code.
+        code: Option<u8>,
+    },
 }
 
 /// Destination ports from first to last.

@@ -8,6 +8,7 @@ use culvert_admin::AdminSocket;
 use culvert_api::Tls;
 use culvert_config::Config;
 use culvert_control::tls::TlsClock;
+use culvert_tun::firewall;
 use sd_notify::NotifyState;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -104,6 +105,7 @@ impl Start {
             api_tls: api.as_ref().and_then(ApiServer::tls),
             complaints: Vec::new(),
         };
+        remove_orphans().await;
         let applied = match daemon.start_all(endpoints).await {
             Ok(applied) => applied,
             Err(error) => {
@@ -145,6 +147,19 @@ impl Start {
         daemon.stop().await;
         tracing::info!("culvertd has stopped");
         outcome
+    }
+}
+
+/// Removes the firewall rules of a run that was killed: what it had on other devices, nobody would ever remove.
+async fn remove_orphans() {
+    match firewall::remove_orphans().await {
+        Ok(devices) => {
+            for device in devices {
+                tracing::info!(device, "removed the firewall rules a former run left");
+            }
+        }
+        // They match no packet, for their device is gone.
+        Err(error) => tracing::warn!("firewall rules of a former run may stay behind: {error}"),
     }
 }
 

@@ -5,6 +5,7 @@ mod admin;
 mod clock;
 mod daemon;
 mod endpoint;
+mod explain;
 mod fleet;
 mod logging;
 mod managed;

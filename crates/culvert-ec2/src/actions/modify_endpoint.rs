@@ -20,8 +20,9 @@ pub(crate) fn modify(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
         .change(task.once(None), id, |endpoint, endpoints| {
             // Read each time: only then they are as of the moment the endpoint is changed.
             let certificates = task.ec2.certificates.list()?;
+            let environment = task.surroundings()?;
             let surroundings = Surroundings {
-                environment: &task.environment,
+                environment: &environment,
                 certificates: &certificates,
                 endpoints,
             };

@@ -14,7 +14,7 @@ mod route;
 mod security_groups;
 mod settings;
 mod settle;
-mod tags;
+pub(crate) mod tags;
 
 #[cfg(test)]
 pub(crate) mod samples;

@@ -134,6 +134,7 @@ impl Endpoint {
         let (mut workers, registered) = spawn_workers(&shared, sockets, queues, &gone, &stopped, place)?;
         let offloads = Offloads::new(place.offload, &registered.concat(), keeper.offloads());
         let (commands, command_receiver) = mpsc::channel(64);
+        let connection_ids = ConnectionIds::new();
         let book = place.ledger.open(&config.name, &commands);
         let heartbeat = Arc::new(Heartbeat::new());
         let control = Control {
@@ -142,7 +143,7 @@ impl Endpoint {
             inputs,
             commands: command_receiver,
             logins,
-            connection_ids: ConnectionIds::new(),
+            connection_ids,
             book: book.clone(),
             // A reply may leave from any socket of the port; those of the first worker do.
             sockets: registered.first().cloned().unwrap_or_default(),
@@ -177,6 +178,7 @@ impl Endpoint {
             orders,
             crl_watch: None,
             heartbeat,
+            connection_ids,
             book,
         };
         endpoint.watch_revocation_list();
