@@ -51,7 +51,7 @@ pub use registry::{Registry, Snapshot, Stored};
 pub use repeat::Once;
 pub use request::{
     AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, CreateRoute, EndpointSettings,
-    ImportCertificate, LogChange, ModifyEndpoint, Repeat, RuleRequest,
+    ImportCertificate, LogChange, ModifyEndpoint, Repeat, RuleRequest, StreamNaming,
 };
 pub use terminate::{TerminateWhat, terminate};
 pub use tunnels::{Connection, ConnectionState, Termination, Tunnels, TunnelsError};

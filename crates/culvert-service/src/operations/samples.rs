@@ -76,6 +76,7 @@ pub(crate) fn environment() -> Environment {
         ],
         directories: Vec::new(),
         connect_handlers: Vec::new(),
+        log_groups: Vec::new(),
         quotas: Quotas::default(),
     }
 }
