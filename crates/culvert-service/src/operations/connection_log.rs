@@ -31,7 +31,7 @@ impl ConnectionLog {
         }
         let given = change.group.as_ref().filter(|group| !group.is_empty());
         let group = given
-            .or(before.map(|(group, _)| group))
+            .or_else(|| before.map(|(group, _)| group))
             .ok_or_else(|| missing(format!("You must specify {GROUP} to enable the connection log")))?;
         let same_group = before.is_some_and(|(before, _)| before == group);
         // One that is no longer declared stands in the way of no other change.
