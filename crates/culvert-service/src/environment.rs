@@ -26,6 +26,8 @@ pub struct Environment {
     pub directories: Vec<Directory>,
     /// Names of the connect handlers, `AWSClientVPN-posture` for instance. Whom each asks is the daemon's business.
     pub connect_handlers: Vec<String>,
+    /// Names of the log groups, `/vpn/office` for instance. Where each is kept is the daemon's business.
+    pub log_groups: Vec<String>,
     /// What there may be at most.
     pub quotas: Quotas,
 }

@@ -55,7 +55,7 @@ pub use registry::{Registry, Snapshot, Stored};
 pub use repeat::Once;
 pub use request::{
     AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, CreateRoute, EndpointSettings,
-    ImportCertificate, LogChange, ModifyEndpoint, Repeat, RuleRequest,
+    ImportCertificate, LogChange, ModifyEndpoint, Repeat, RuleRequest, StreamNaming,
 };
 pub use security_group::{Direction, Permission, Revocation, SecurityGroup, SecurityGroupRule};
 pub use security_groups::{CreateSecurityGroup, SecurityGroups};

@@ -3,6 +3,7 @@
 
 mod admin;
 mod clock;
+mod connection_log;
 mod daemon;
 mod endpoint;
 mod explain;

@@ -3,7 +3,7 @@
 use anyhow::{Error, Result, bail};
 use culvert_admin::ReloadReport;
 use culvert_api::Tls;
-use culvert_config::{Config, EndpointConfig, Environment};
+use culvert_config::{Config, EndpointConfig, Environment, LogGroup};
 
 use crate::daemon::Daemon;
 use crate::endpoint::{Prepared, check_ports};
@@ -35,9 +35,15 @@ impl Daemon {
         for warning in &warnings {
             tracing::warn!("reload: {warning}");
         }
+        let groups = environment.log_groups.clone();
+        if let Err(error) = self.place.logs.open(&groups) {
+            tracing::error!("the reload is refused, the previous configuration stays in force: {error:#}");
+            return Err(error);
+        }
         let (mut applied, failed) = self.change_declared(endpoints).await;
         self.change_managed(environment, &mut applied, &mut warnings)
             .await?;
+        self.retain_log_groups(&groups);
         if let Some(error) = failed {
             return Err(error);
         }
@@ -64,6 +70,17 @@ impl Daemon {
             warnings.append(&mut impossible);
         }
         Ok(ReloadReport { applied, warnings })
+    }
+
+    /// Ends the log groups that are no longer declared, unless an endpoint that could not be changed still writes to one.
+    fn retain_log_groups(&self, groups: &[LogGroup]) {
+        let used: Vec<String> = self
+            .endpoints()
+            .filter_map(|endpoint| Some(endpoint.config().connection_log.as_ref()?.group.clone()))
+            .collect();
+        self.place.logs.retain(|name| {
+            used.iter().any(|group| group == name) || groups.iter().any(|group| group.name == name)
+        });
     }
 
     /// Reads and checks everything, and changes nothing.

@@ -124,6 +124,7 @@ fn ec2(store: Arc<dyn Store>) -> Ec2 {
         security_groups: Vec::new(),
         directories: Vec::new(),
         connect_handlers: Vec::new(),
+        log_groups: Vec::new(),
         quotas: Quotas::default(),
     };
     Ec2 {

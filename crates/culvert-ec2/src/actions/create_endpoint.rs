@@ -20,7 +20,8 @@ const FAMILIES: &[(&str, bool)] = &[("ipv4", true), ("ipv6", false), ("dual-stac
 
 /// Creates an endpoint.
 pub(crate) fn create(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
-    let request = read(&task.form)?;
+    let mut request = read(&task.form)?;
+    task.call.name_stream(&mut request.settings.connection_log);
     let repeat = task.repeat()?;
     task.ready()?;
     let id = EndpointId::from_random(task.call.id_bytes());

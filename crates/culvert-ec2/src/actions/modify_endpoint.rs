@@ -13,7 +13,8 @@ use crate::task::Task;
 /// Changes what is given.
 pub(crate) fn modify(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
     let id = task.endpoint_id()?;
-    let change = read(&task.form)?;
+    let mut change = read(&task.form)?;
+    task.call.name_stream(&mut change.settings.connection_log);
     task.ready()?;
     task.ec2
         .registry

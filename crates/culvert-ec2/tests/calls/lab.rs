@@ -345,6 +345,7 @@ fn environment() -> Environment {
             id: "d-0123456789".into(),
         }],
         connect_handlers: vec!["AWSClientVPN-posture".into()],
+        log_groups: vec!["/vpn/office".into()],
         quotas: Quotas::default(),
     }
 }

@@ -7,6 +7,7 @@
 mod associate;
 mod authorize;
 mod connect;
+mod connection_log;
 mod create;
 mod crl;
 mod modify;

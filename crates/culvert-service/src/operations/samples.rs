@@ -79,6 +79,7 @@ pub(crate) fn environment() -> Environment {
         ],
         directories: Vec::new(),
         connect_handlers: Vec::new(),
+        log_groups: Vec::new(),
         quotas: Quotas::default(),
     }
 }

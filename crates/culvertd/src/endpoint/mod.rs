@@ -2,6 +2,7 @@
 
 mod connect_handler;
 mod connection_ids;
+mod connection_log;
 mod control;
 mod granted;
 mod inbox;

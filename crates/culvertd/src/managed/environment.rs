@@ -24,6 +24,7 @@ pub(crate) fn environment(config: &Environment) -> service::Environment {
             .iter()
             .map(|handler| handler.function.clone())
             .collect(),
+        log_groups: config.log_groups.iter().map(|group| group.name.clone()).collect(),
         quotas: config.quotas,
     }
 }

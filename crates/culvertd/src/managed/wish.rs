@@ -4,8 +4,9 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use culvert_config::{
-    Authentication, ClientCertificates, ConnectHandler, EgressRule, EndpointConfig, EndpointSpec,
-    Environment, IpProtocol, PasswordCheck, Pem, Route, Subnet, TargetNetwork, TransportProtocols,
+    Authentication, ClientCertificates, ConnectHandler, ConnectionLog, EgressRule, EndpointConfig,
+    EndpointSpec, Environment, IpProtocol, PasswordCheck, Pem, Route, Subnet, TargetNetwork,
+    TransportProtocols,
 };
 use culvert_policy::{Access, AuthorizationRule};
 use culvert_service as service;
@@ -63,6 +64,7 @@ impl Surroundings<'_> {
         self.networks(endpoint, &mut spec)?;
         spec.egress = self.egress(endpoint)?;
         spec.connect_handler = self.connect_handler(endpoint)?;
+        spec.connection_log = self.connection_log(endpoint)?;
         spec.validate().map_err(|problems| {
             let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
             texts.join("; ")
@@ -185,6 +187,17 @@ impl Surroundings<'_> {
         let found = stored.find(|group| group.id == id);
         found.map(|group| group.egress().collect()).ok_or_else(|| {
             format!("there is no security group {id}; declare it with [[security_group]] and reload, or apply others")
+        })
+    }
+
+    fn connection_log(&self, endpoint: &Endpoint) -> Result<Option<ConnectionLog>, String> {
+        let service::ConnectionLog::On { group: name, stream } = &endpoint.connection_log else {
+            return Ok(None);
+        };
+        let mut groups = self.environment.log_groups.iter();
+        let found = groups.find(|group| group.name == *name);
+        found.map(|group| Some(group.stream(stream))).ok_or_else(|| {
+            format!("there is no log group {name}; declare it with [[log_group]] and reload, or switch the log off")
         })
     }
 
