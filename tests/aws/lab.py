@@ -29,6 +29,7 @@ EVERYTHING = "sg-0123456789abcdef0"
 WEB_ONLY = "sg-0123456789abcdef1"
 MORE = [f"sg-0123456789abcde{digit:02x}" for digit in range(5)]
 DIRECTORY = "d-0123456789"
+LOG_GROUP = "/vpn/office"
 DOOR = "AWSClientVPN-door"
 DENIES_LATE = "AWSClientVPN-late"
 
@@ -118,6 +119,11 @@ egress = [{{ protocol = "tcp", from_port = 80, to_port = 80, cidr = "10.20.0.0/1
 [[directory]]
 id = "{DIRECTORY}"
 users_file = "{WORK}/users"
+
+[[log_group]]
+name = "{LOG_GROUP}"
+folder = "{WORK}/log"
+update_interval = "1s"
 
 [[connect_handler]]
 function = "{DOOR}"

@@ -194,11 +194,6 @@ REFUSED = {
     ),
     "client-token-too-long": ({"ClientToken": "x" * 65}, "InvalidClientToken", "64"),
     # What is not served yet.
-    "log": (
-        {"ConnectionLogOptions": {"Enabled": True, "CloudwatchLogGroup": "vpn", "CloudwatchLogStream": "office"}},
-        "UnsupportedOperation",
-        "ConnectionLogOptions",
-    ),
     "log-with-policy-context": (
         {"ConnectionLogOptions": {"Enabled": False, "IncludeAuthorizationPolicyContext": True}},
         "UnsupportedOperation",
@@ -385,10 +380,6 @@ REFUSED_CHANGES = {
         "InvalidParameterValue",
     ),
     "timeout": ({"SessionTimeoutHours": 1}, "InvalidParameterValue"),
-    "log": (
-        {"ConnectionLogOptions": {"Enabled": True, "CloudwatchLogGroup": "vpn", "CloudwatchLogStream": "office"}},
-        "UnsupportedOperation",
-    ),
     "log-with-policy-context": (
         {"ConnectionLogOptions": {"Enabled": False, "IncludeAuthorizationPolicyContext": True}},
         "UnsupportedOperation",
