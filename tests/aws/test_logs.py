@@ -22,7 +22,7 @@ def options(ec2, endpoint):
 
 def entries(stream):
     """What a stream of the group holds, oldest first."""
-    path = WORK / "log" / LOG_GROUP.strip("/") / f"{stream}.log"
+    path = WORK / "log" / LOG_GROUP.strip("/") / f"{stream.replace('/', '+')}.log"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
@@ -74,7 +74,7 @@ def test_without_a_stream_one_is_named(ec2, create, blank):
     assert found == on()
 
 
-@pytest.mark.parametrize("wrong", [on(group="/vpn/none"), on("../../x"), on("a:b")], ids=["group", "path", "colon"])
+@pytest.mark.parametrize("wrong", [on(group="/vpn/none"), on("a:b"), on("s" * 201)], ids=["group", "colon", "long"])
 def test_a_log_that_can_not_be_is_refused(ec2, create, request_for, wrong):
     with refused("InvalidParameterValue", "ConnectionLogOptions"):
         ec2.create_client_vpn_endpoint(**request_for(ConnectionLogOptions=wrong))
@@ -117,6 +117,14 @@ def test_a_client_that_is_turned_away_is_written_down(ec2, associated, connect):
         "it is written down",
         lambda: entries("turned-away") == [entry(endpoint, "connection-attempt", "failed", **failed)],
     )
+
+
+def test_no_stream_leaves_the_folder_of_its_group(ec2, associated, connect, ana):
+    stream = "../../../../escaped"
+    endpoint = associated(ConnectionLogOptions=on(stream))
+    connect(endpoint, ana).connected()
+    eventually("it is written", lambda: entries(stream))
+    assert not list(WORK.rglob("escaped*"))
 
 
 def test_nothing_is_written_once_it_is_off(ec2, associated, connect, ana):
