@@ -324,8 +324,8 @@ def new_names(before, after):
     """Names that were not there before."""
 
     def names(state):
-        associations = (endpoint["associations"].values() for endpoint in state["endpoints"].values())
-        return {*state["endpoints"], *state["certificates"], *(name for known in associations for name in known.values())}
+        known = [endpoint["associations"].values() for endpoint in state["endpoints"].values()]
+        return set(state["endpoints"]).union(state["certificates"], *known)
 
     return names(after) - names(before)
 

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use tokio::net::UnixListener;
 
@@ -13,6 +14,11 @@ use crate::server::{Handler, serve};
 
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/culvert/culvert.sock";
+
+/// How long a socket that is taken may take to become free. A daemon that was killed just when it started a program leaves
+/// its sockets to that program's process for the moments until it has become the program.
+const PATIENCE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The daemon's listening socket. Dropping it removes the file, if the file is still this socket.
 #[derive(Debug)]
@@ -27,7 +33,7 @@ impl AdminSocket {
     /// Creates the socket with mode 0600 and its folder (0755) if missing. A socket left over by a dead
     /// daemon is replaced.
     ///
-    /// Must be called within a tokio runtime.
+    /// Must be called within a tokio runtime, at its start: it blocks for half a second if the socket is taken.
     ///
     /// # Errors
     /// [`AdminError::AlreadyRunning`] if a daemon answers there, [`AdminError::Bind`] otherwise.
@@ -106,10 +112,14 @@ fn refuse_if_taken(path: &Path) -> Result<(), AdminError> {
         }
         _ => {}
     }
-    match StdUnixStream::connect(path) {
-        Ok(_) => Err(AdminError::AlreadyRunning { path: path.into() }),
-        Err(_) => Ok(()),
+    let deadline = Instant::now() + PATIENCE;
+    while StdUnixStream::connect(path).is_ok() {
+        if Instant::now() > deadline {
+            return Err(AdminError::AlreadyRunning { path: path.into() });
+        }
+        std::thread::sleep(PAUSE);
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -146,6 +156,19 @@ mod tests {
         assert!(path.exists(), "std leaves the file");
         let second = AdminSocket::bind(&path).unwrap();
         assert_eq!(second.path(), path);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_about_to_be_given_up_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("culvert.sock");
+        let held = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let holder = std::thread::spawn(move || {
+            std::thread::sleep(PATIENCE / 4);
+            drop(held);
+        });
+        assert!(AdminSocket::bind(&path).is_ok());
+        holder.join().unwrap();
     }
 
     #[tokio::test]
