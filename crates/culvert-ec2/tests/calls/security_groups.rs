@@ -144,9 +144,8 @@ fn endpoints_use_a_group_as_long_as_it_is_there() {
         )
     };
     lab.members(&apply(&group));
-    let interface = lab.members(&format!(
-        "Action=DescribeNetworkInterfaces&Filter.1.Name=group-name&Filter.1.Value.1=mine"
-    ));
+    let interface =
+        lab.members("Action=DescribeNetworkInterfaces&Filter.1.Name=group-name&Filter.1.Value.1=mine");
     assert_eq!(text(&interface, "groupName"), "mine");
     let delete = format!("Action=DeleteSecurityGroup&GroupId={group}");
     assert_eq!(lab.code(&delete), ErrorCode::DependencyViolation);

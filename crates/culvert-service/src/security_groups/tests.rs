@@ -74,7 +74,10 @@ fn a_group_is_made_changed_and_deleted_and_each_wakes_who_watches() {
     };
     let made = lab.create("mine", 1).unwrap();
     woken();
-    assert_eq!(lab.registry.snapshot().unwrap().security_groups, [made.clone()]);
+    assert_eq!(
+        lab.registry.snapshot().unwrap().security_groups,
+        std::slice::from_ref(&made)
+    );
     assert_eq!(made.egress().count(), 1, "everything is allowed");
     let all = Revocation::Rules(vec![made.rules[0].id.to_string()]);
     let gone = lab
@@ -147,7 +150,7 @@ fn a_group_in_use_or_declared_stays() {
         .add(NEVER, |_| {
             let mut endpoint = associated();
             let all = environment().with_security_groups(lab.groups.list()?);
-            endpoint.apply_security_groups(&all, "vpc-00000001", &[id.clone()])?;
+            endpoint.apply_security_groups(&all, "vpc-00000001", std::slice::from_ref(&id))?;
             Ok::<_, ServiceError>(endpoint)
         })
         .unwrap();
