@@ -158,7 +158,7 @@ def test_commands_make_a_tunnel(culvert, web, tmp_path):
     assert [item["origin"] for item in culvert("route", "list", "walk")["routes"]] == ["associate"]
     assert "DependencyViolation" in culvert.refusal(1, "endpoint", "delete", "walk")
     culvert("network", "disassociate", "walk", SUBNET_A, "--wait")
-    assert culvert.text("network", "list", "walk") == "no client vpn target networks\n"
+    assert culvert.text("network", "list", "walk") == "no networks\n"
     assert "ResourceInUse" in culvert.refusal(1, "certificate", "delete", server_arn)
     culvert("endpoint", "delete", "walk", "--wait")
     assert culvert("endpoint", "list") == {"client_vpn_endpoints": []}

@@ -12,6 +12,7 @@ mod api;
 mod certificate;
 mod client;
 mod connection;
+mod create;
 mod crl;
 mod endpoint;
 mod error;

@@ -79,7 +79,7 @@ impl Networks {
                 let api = api.open(output)?;
                 let form = filters.apply(Form::of(&resolve::endpoint(&api, endpoint)?));
                 let all = api.list::<Page>(DESCRIBE, &form)?;
-                show::list(output, "client_vpn_target_networks", &all, rows)
+                show::list(output, "client_vpn_target_networks", "networks", &all, rows)
             }
             Self::Disassociate {
                 endpoint,

@@ -41,7 +41,7 @@ impl SecurityGroups {
             Self::List { filters, api } => {
                 let form = filters.apply(Form::new());
                 let all = api.open(output)?.list::<Page>("DescribeSecurityGroups", &form)?;
-                show::list(output, "security_groups", &all, rows)
+                show::list(output, "security_groups", "security groups", &all, rows)
             }
             Self::Apply {
                 endpoint,

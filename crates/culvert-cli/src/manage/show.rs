@@ -6,16 +6,17 @@ use serde_json::json;
 use super::model::Status;
 use crate::output::{Output, clean};
 
-/// Prints a list: `{"NAME": [...]}`, or a table, or that there is nothing.
+/// Prints a list: `{"NAME": [...]}`, or a table, or that there are no `things`.
 pub(crate) fn list<T: Serialize>(
     output: &Output,
     name: &str,
+    things: &str,
     items: &[T],
     table: impl FnOnce(&[T]) -> String,
 ) -> anyhow::Result<()> {
     output.emit(&json!({ name: items }), || {
         if items.is_empty() {
-            return format!("no {}", name.replace('_', " "));
+            return format!("no {things}");
         }
         table(items)
     })
