@@ -197,7 +197,7 @@ fn rows(all: &[Endpoint]) -> String {
 }
 
 /// Everything about an endpoint, a line each.
-fn details(one: &Endpoint) -> String {
+pub(super) fn details(one: &Endpoint) -> String {
     let some = |texts: Vec<String>| Some(texts.join(", ")).filter(|text| !text.is_empty());
     let flag = |on: bool| Some(if on { "yes" } else { "no" }.to_owned());
     let networks = one.associated_target_networks.iter();

@@ -29,6 +29,8 @@ mod rule;
 mod security_group;
 mod settings;
 mod show;
+#[cfg(test)]
+mod tests;
 mod wait;
 mod xml;
 
