@@ -113,7 +113,7 @@ impl Endpoints {
                 if *wait {
                     gone(&api, output, &id)?;
                 }
-                show::done(output, &answer, || format!("deleted {id}"))
+                show::going(output, &answer, &id, &answer.status, *wait)
             }
         }
     }

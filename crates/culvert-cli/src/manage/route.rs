@@ -138,7 +138,7 @@ impl Routes {
                         Ok(Progress::away(left.as_ref().map(|route| &route.status)))
                     })?;
                 }
-                show::done(output, &answer, || format!("deleted {}", which.name()))
+                show::going(output, &answer, &which.name(), &answer.status, *wait)
             }
         }
     }

@@ -181,7 +181,7 @@ impl Rules {
                         Ok(Progress::away(left.as_ref().map(|rule| &rule.status)))
                     })?;
                 }
-                show::done(output, &answer, || format!("revoked {}", which.name()))
+                show::going(output, &answer, &which.name(), &answer.status, *wait)
             }
         }
     }

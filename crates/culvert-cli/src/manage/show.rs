@@ -31,6 +31,23 @@ pub(crate) fn done<T: Serialize>(
     output.emit(&json!(answer), || clean(&sentence()))
 }
 
+/// Prints that something goes away, or is gone if that was waited for.
+pub(crate) fn going<T: Serialize>(
+    output: &Output,
+    answer: &T,
+    what: &str,
+    status: &Status,
+    is_gone: bool,
+) -> anyhow::Result<()> {
+    done(output, answer, || {
+        if is_gone {
+            format!("{what} is gone")
+        } else {
+            format!("{what} is {status}")
+        }
+    })
+}
+
 /// A state in a cell of a table.
 pub(crate) fn state(status: &Status) -> String {
     status.to_string()
