@@ -108,6 +108,30 @@ fn pages_without_an_end_are_given_up() {
 }
 
 #[test]
+fn a_busy_daemon_is_asked_again_but_not_for_ever() {
+    let busy = || {
+        let error = "<Code>RequestLimitExceeded</Code><Message>Too many requests at once.</Message>";
+        let body =
+            format!("<Response><Errors><Error>{error}</Error></Errors><RequestID>1</RequestID></Response>");
+        (503, body)
+    };
+    let bench = Bench::new();
+    serve(&bench, move |at, _| if at == 0 { busy() } else { routes("", "") });
+    assert_eq!(
+        bench.ok(&format!("route list cvpn-endpoint-1 {SOCKET}")),
+        "no routes\n"
+    );
+    let bench = Bench::new();
+    let asked = serve(&bench, move |_, _| busy());
+    let error = bench.fails(&format!("route list cvpn-endpoint-1 {SOCKET}"), 1);
+    assert_eq!(
+        error,
+        "culvert: RequestLimitExceeded: Too many requests at once.\n"
+    );
+    assert_eq!(asked.lock().unwrap().len(), 4);
+}
+
+#[test]
 fn waiting_tells_why_something_failed() {
     let bench = Bench::new();
     serve(&bench, |at, body| {
