@@ -11,9 +11,21 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let root = params.root();
-    let _ = (params.action(), params.check_version("2016-11-15"), root.client_token());
-    let _ = (root.boolean("DryRun"), root.integer("VpnPort", 0..=65_535), root.page_size(100));
-    let _ = (root.tags(50), root.tag_specifications(50), root.texts("DnsServers"));
+    let _ = (
+        params.action(),
+        params.check_version("2016-11-15"),
+        root.client_token(),
+    );
+    let _ = (
+        root.boolean("DryRun"),
+        root.integer("VpnPort", 0..=65_535),
+        root.page_size(100),
+    );
+    let _ = (
+        root.tags(50),
+        root.tag_specifications(50),
+        root.texts("DnsServers"),
+    );
     if let Ok(filters) = root.filters(&["endpoint-id", "tag:"]) {
         for filter in &filters {
             assert!(!filter.values.is_empty());

@@ -75,12 +75,23 @@ impl EndpointPlan {
         self
     }
 
+    /// Adds a target network without a rule.
+    pub fn network(&mut self, cidr: &str) -> &mut Self {
+        self.targets.push(cidr.to_owned());
+        self
+    }
+
+    /// Adds a rule that admits a group to a network.
+    pub fn group_rule(&mut self, cidr: &str, group: &str) -> &mut Self {
+        self.rules.push(format!(
+            "{{ destination_cidr = \"{cidr}\", group_id = \"{group}\" }}"
+        ));
+        self
+    }
+
     /// Replaces the rules by one that admits a group to a network.
     pub fn only_group(&mut self, cidr: &str, group: &str) -> &mut Self {
-        self.rules = vec![format!(
-            "{{ destination_cidr = \"{cidr}\", group_id = \"{group}\" }}"
-        )];
-        self
+        self.deny_all().group_rule(cidr, group)
     }
 
     /// Removes all rules: nobody may reach anything.

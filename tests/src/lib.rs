@@ -5,8 +5,10 @@
 
 pub mod capture;
 pub mod counters;
+pub mod crowd;
 pub mod datagrams;
 pub mod endpoint;
+pub mod hook;
 pub mod lab;
 pub mod netns;
 pub mod openvpn;

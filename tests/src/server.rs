@@ -197,6 +197,16 @@ impl Culvertd {
         Ok(value["clients"].as_array().cloned().unwrap_or_default())
     }
 
+    /// How many packets the first endpoint dropped for a reason so far, as `culvert status --json` counts them.
+    ///
+    /// # Errors
+    /// Fails when the server doesn't answer.
+    pub fn drops(&self, reason: &str) -> Result<u64> {
+        let text = self.culvert(&["status", "--json"])?;
+        let value: Value = serde_json::from_str(&text).with_context(|| format!("Failed to parse {text}"))?;
+        Ok(value["endpoints"][0]["drops"][reason].as_u64().unwrap_or(0))
+    }
+
     /// Resident memory in bytes.
     ///
     /// # Errors
@@ -282,6 +292,13 @@ impl ServerPlan<'_> {
     #[must_use]
     pub fn target(mut self, cidr: &str) -> Self {
         self.endpoint.target(cidr);
+        self
+    }
+
+    /// Adds a target network without a rule.
+    #[must_use]
+    pub fn network(mut self, cidr: &str) -> Self {
+        self.endpoint.network(cidr);
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -223,7 +223,15 @@ impl EchoServer {
     /// # Errors
     /// Fails when the port is taken.
     pub fn start(ns: &Netns) -> Result<Self> {
-        let socket = ns.enter(|| Ok(UdpSocket::bind(("::", ECHO_PORT))?))?;
+        Self::start_on(ns, IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+    }
+
+    /// Likewise, on one address, which the answers then come from.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on(ns: &Netns, address: IpAddr) -> Result<Self> {
+        let socket = ns.enter(move || Ok(UdpSocket::bind((address, ECHO_PORT))?))?;
         socket.set_read_timeout(Some(Duration::from_millis(100)))?;
         let thread = Stoppable::spawn(ns, move |stop| {
             let mut buffer = [0; 2048];
@@ -249,6 +257,10 @@ pub struct PingSeries {
     pub longest_gap: u32,
     /// The longest times between two answers, the longest first.
     pub silences: Vec<Silence>,
+    /// The time to an answer, from the request: the middle one of all.
+    pub median: Duration,
+    /// The longest one.
+    pub slowest: Duration,
 }
 
 /// A time without an answer in a ping series.
@@ -285,13 +297,13 @@ pub fn spawn_pings(
         receiver.set_read_timeout(Some(Duration::from_millis(50)))?;
         let done = Arc::new(AtomicBool::new(false));
         let finished = Arc::clone(&done);
-        let counter = std::thread::spawn(move || collect_pings(&receiver, count, &finished));
         let start = Instant::now();
+        let counter = std::thread::spawn(move || collect_pings(&receiver, count, start, &finished));
         for sequence in 0..count {
             let due = start + interval * sequence;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             // A full send queue is a lost ping, which is what the series counts.
-            drop(socket.send(&sequence.to_be_bytes()));
+            drop(socket.send(&ping(sequence, start)));
         }
         std::thread::sleep(Duration::from_secs(1));
         done.store(true, Ordering::Relaxed);
@@ -301,7 +313,24 @@ pub fn spawn_pings(
     })
 }
 
-fn collect_pings(socket: &UdpSocket, count: u32, done: &AtomicBool) -> PingSeries {
+/// A ping: its number, and the microseconds since `start` at which it leaves.
+fn ping(sequence: u32, start: Instant) -> [u8; 12] {
+    let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let mut ping = [0; 12];
+    ping[..4].copy_from_slice(&sequence.to_be_bytes());
+    ping[4..].copy_from_slice(&micros.to_be_bytes());
+    ping
+}
+
+/// The number of a ping and when it left.
+fn read_ping(ping: &[u8], start: Instant) -> Option<(usize, Instant)> {
+    let (sequence, micros) = ping.split_first_chunk()?;
+    let sequence = usize::try_from(u32::from_be_bytes(*sequence)).ok()?;
+    let micros = u64::from_be_bytes(micros.try_into().ok()?);
+    Some((sequence, start + Duration::from_micros(micros)))
+}
+
+fn collect_pings(socket: &UdpSocket, count: u32, start: Instant, done: &AtomicBool) -> PingSeries {
     let mut seen = vec![false; count as usize];
     let mut series = PingSeries {
         sent: count,
@@ -309,11 +338,16 @@ fn collect_pings(socket: &UdpSocket, count: u32, done: &AtomicBool) -> PingSerie
     };
     let mut last: Option<Instant> = None;
     let mut silences = Vec::with_capacity(count as usize);
+    let mut round_trips = Vec::with_capacity(count as usize);
     let mut buffer = [0; 64];
     while !done.load(Ordering::Relaxed) {
-        let Ok(4) = socket.recv(&mut buffer) else { continue };
-        let sequence = u32::from_be_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]);
-        let Some(slot) = seen.get_mut(sequence as usize) else {
+        let Ok(length) = socket.recv(&mut buffer) else {
+            continue;
+        };
+        let Some((sequence, left)) = read_ping(&buffer[..length], start) else {
+            continue;
+        };
+        let Some(slot) = seen.get_mut(sequence) else {
             continue;
         };
         if std::mem::replace(slot, true) {
@@ -321,6 +355,7 @@ fn collect_pings(socket: &UdpSocket, count: u32, done: &AtomicBool) -> PingSerie
         }
         series.received += 1;
         let now = Instant::now();
+        round_trips.push(now - left);
         if let Some(last) = last.replace(now) {
             let length = now - last;
             let since = SystemTime::now() - length;
@@ -330,6 +365,12 @@ fn collect_pings(socket: &UdpSocket, count: u32, done: &AtomicBool) -> PingSerie
     silences.sort_unstable_by_key(|silence| Reverse(silence.length));
     silences.truncate(SILENCES);
     series.silences = silences;
+    round_trips.sort_unstable();
+    series.median = round_trips
+        .get(round_trips.len() / 2)
+        .copied()
+        .unwrap_or_default();
+    series.slowest = round_trips.last().copied().unwrap_or_default();
     let mut gap = 0;
     for answered in seen {
         gap = if answered { 0 } else { gap + 1 };
@@ -362,4 +403,34 @@ pub fn wait_reachable(ns: &Netns, host: IpAddr, timeout: Duration) -> Result<()>
 pub fn reachable(ns: &Netns, host: IpAddr) -> bool {
     ns.run("ping", &["-n", "-c", "1", "-W", "1", &host.to_string()])
         .is_ok()
+}
+
+/// Whether a connection of TCP comes about with an address that [`BulkServer`] listens on.
+///
+/// # Errors
+/// Fails when there is no answer to tell: the machine itself has no way there.
+pub fn tcp_connects(to: IpAddr, patience: Duration) -> Result<bool> {
+    match TcpStream::connect_timeout(&SocketAddr::new(to, BULK_PORT), patience) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NetworkUnreachable => Err(error.into()),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Whether a datagram of UDP is answered by an [`EchoServer`]; two more are sent if the first one isn't.
+///
+/// # Errors
+/// Fails when the machine itself has no way there.
+pub fn udp_answers(to: IpAddr, patience: Duration) -> Result<bool> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.connect((to, ECHO_PORT))?;
+    socket.set_read_timeout(Some(patience / 3))?;
+    for _ in 0..3 {
+        // An answer that says nobody is there makes the next call fail; nobody is there, then.
+        drop(socket.send(b"anybody?"));
+        if socket.recv(&mut [0; 64]).is_ok() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

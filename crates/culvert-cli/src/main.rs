@@ -5,8 +5,10 @@
 //! 2 wrong usage, 3 the daemon does not answer, 4 what is named is not there.
 
 mod access_key;
+mod backup;
 mod check;
 mod control;
+mod explain;
 mod failure;
 mod keygen;
 mod manage;
@@ -50,8 +52,16 @@ enum Command {
     Status(status::Status),
     /// Disconnect clients
     Kill(control::Kill),
+    /// Say what a reload would change
+    Plan(control::Plan),
+    /// Say why a client may reach a destination, or may not
+    Explain(explain::Explain),
     /// Make the daemon read its configuration, keys, users and revocation lists again
     Reload(control::Reload),
+    /// Write everything managed endpoints consist of to a file, while the daemon runs
+    Backup(backup::Backup),
+    /// Put a backup in the place of what is kept, while the daemon is stopped
+    Restore(backup::Restore),
     /// Check a configuration file and everything it names, without starting anything
     CheckConfig(check::CheckConfig),
     /// Run a certificate authority
@@ -111,7 +121,11 @@ fn run(command: Command, output: &Output) -> anyhow::Result<()> {
     match command {
         Command::Status(arguments) => arguments.run(output),
         Command::Kill(arguments) => arguments.run(output),
+        Command::Plan(arguments) => arguments.run(output),
+        Command::Explain(arguments) => arguments.run(output),
         Command::Reload(arguments) => arguments.run(output),
+        Command::Backup(arguments) => arguments.run(output),
+        Command::Restore(arguments) => arguments.run(output),
         Command::CheckConfig(arguments) => arguments.run(output),
         Command::Pki(command) => command.run(output),
         Command::Profile(arguments) => arguments.run(output),

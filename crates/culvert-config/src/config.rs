@@ -119,6 +119,11 @@ impl FileKind {
 }
 
 impl Config {
+    /// Where the store of managed endpoints is.
+    pub fn store_path(&self) -> PathBuf {
+        self.state_dir.join("store.redb")
+    }
+
     /// Reads and checks a configuration file. Paths in it are relative to its folder. The files and
     /// CPUs it names are not looked at: [`Config::check_files`] does that.
     ///

@@ -7,6 +7,7 @@
 mod egress;
 mod nat;
 mod nft;
+mod orphans;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,10 @@ use nftables::{
 
 pub use egress::{Egress, EgressProtocol};
 pub use nat::Masquerade;
+pub use orphans::remove_orphans;
+
+/// What the names of our tables begin with; the device follows.
+const PREFIX: &str = "culvert_";
 
 /// Why firewall rules could not be set.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +135,7 @@ pub(crate) async fn list_ruleset() -> Result<serde_json::Value, FirewallError> {
 }
 
 fn table_name(device: &str) -> String {
-    format!("culvert_{device}")
+    format!("{PREFIX}{device}")
 }
 
 fn table(device: &str) -> NfListObject<'static> {

@@ -8,6 +8,7 @@ use culvert_admin::AdminSocket;
 use culvert_api::Tls;
 use culvert_config::Config;
 use culvert_control::tls::TlsClock;
+use culvert_tun::firewall;
 use sd_notify::NotifyState;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -83,6 +84,7 @@ impl Start {
         panics::watch(place.fatal.clone());
         std::fs::create_dir_all(&config.run_dir)
             .with_context(|| format!("Failed to make {}", config.run_dir.display()))?;
+        place.logs.open(&config.environment.log_groups)?;
         let socket = AdminSocket::bind(&config.admin_socket)?;
         let opened = match &config.api {
             Some(_) => Some(Managed::open(&config)?),
@@ -104,6 +106,7 @@ impl Start {
             api_tls: api.as_ref().and_then(ApiServer::tls),
             complaints: Vec::new(),
         };
+        remove_orphans().await;
         let applied = match daemon.start_all(endpoints).await {
             Ok(applied) => applied,
             Err(error) => {
@@ -143,8 +146,22 @@ impl Start {
         // Waits for the tasks to drop their sockets, so that their files are gone when the daemon is.
         tasks.shutdown().await;
         daemon.stop().await;
+        daemon.place.logs.close();
         tracing::info!("culvertd has stopped");
         outcome
+    }
+}
+
+/// Removes the firewall rules of a run that was killed: what it had on other devices, nobody would ever remove.
+async fn remove_orphans() {
+    match firewall::remove_orphans().await {
+        Ok(devices) => {
+            for device in devices {
+                tracing::info!(device, "removed the firewall rules a former run left");
+            }
+        }
+        // They match no packet, for their device is gone.
+        Err(error) => tracing::warn!("firewall rules of a former run may stay behind: {error}"),
     }
 }
 
@@ -158,6 +175,7 @@ fn place(config: &Config, fatal: mpsc::Sender<Error>) -> Place {
         workers: config.workers.map_or(cores, usize::from),
         worker_cpus: config.worker_cpus.clone(),
         ledger: Arc::new(Ledger::new(Handle::current())),
+        logs: Arc::default(),
         moderation: config.moderation,
         ack_filter: config.ack_filter,
         offload: config.offload,

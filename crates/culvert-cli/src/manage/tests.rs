@@ -125,6 +125,16 @@ fn what_a_security_group_lets_through_is_readable() {
             "icmpv6 to ::/0",
         ),
         (
+            "<ipProtocol>icmp</ipProtocol><fromPort>8</fromPort><toPort>-1</toPort>",
+            v4,
+            "icmp type 8 to 10.0.0.0/8",
+        ),
+        (
+            "<ipProtocol>icmp</ipProtocol><fromPort>3</fromPort><toPort>4</toPort>",
+            v4,
+            "icmp type 3 code 4 to 10.0.0.0/8",
+        ),
+        (
             "<ipProtocol>tcp</ipProtocol><fromPort>80</fromPort><toPort>80</toPort>",
             v4,
             "tcp 80 to 10.0.0.0/8",
