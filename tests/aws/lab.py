@@ -29,8 +29,11 @@ EVERYTHING = "sg-0123456789abcdef0"
 WEB_ONLY = "sg-0123456789abcdef1"
 MORE = [f"sg-0123456789abcde{digit:02x}" for digit in range(5)]
 DIRECTORY = "d-0123456789"
+LOG_GROUP = "/vpn/office"
+OTHER_LOG_GROUP = "plain"
 
-# The address clients dial, and the ones behind it: in the two subnets, and beyond the first one.
+# The address of the first client, the one clients dial, and the ones behind it: in the two subnets, and beyond the first one.
+CLIENT_0 = "192.0.2.2"
 SERVER = "192.0.2.1"
 IN_A, IN_B, BEYOND = "10.20.1.10", "10.20.2.10", "10.30.0.10"
 
@@ -107,6 +110,16 @@ egress = [{{ protocol = "tcp", from_port = 80, to_port = 80, cidr = "10.20.0.0/1
 [[directory]]
 id = "{DIRECTORY}"
 users_file = "{WORK}/users"
+
+[[log_group]]
+name = "{LOG_GROUP}"
+folder = "{WORK}/log"
+update_interval = "1s"
+
+[[log_group]]
+name = "{OTHER_LOG_GROUP}"
+folder = "{WORK}/log"
+update_interval = "1s"
 """ + "".join(
     f"""
 [[security_group]]

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from expect import ENDPOINT, described, plain, refused
-from lab import DIRECTORY, EVERYTHING, MORE, OTHER_VPC, SERVER, SUBNET_A, VPC, WEB_ONLY, eventually
+from lab import DIRECTORY, EVERYTHING, LOG_GROUP, MORE, OTHER_VPC, SERVER, SUBNET_A, VPC, WEB_ONLY, eventually
 from manage import directory_option, import_leaf
 
 
@@ -193,12 +193,13 @@ REFUSED = {
         "aws:",
     ),
     "client-token-too-long": ({"ClientToken": "x" * 65}, "InvalidClientToken", "64"),
-    # What is not served yet.
-    "log": (
+    "log-without-group": ({"ConnectionLogOptions": {"Enabled": True}}, "MissingParameter", "CloudwatchLogGroup"),
+    "log-to-a-group-that-is-not-there": (
         {"ConnectionLogOptions": {"Enabled": True, "CloudwatchLogGroup": "vpn", "CloudwatchLogStream": "office"}},
-        "UnsupportedOperation",
-        "ConnectionLogOptions",
+        "InvalidParameterValue",
+        "does not exist",
     ),
+    # What is not served yet.
     "log-with-policy-context": (
         {"ConnectionLogOptions": {"Enabled": False, "IncludeAuthorizationPolicyContext": True}},
         "UnsupportedOperation",
@@ -321,6 +322,10 @@ MODIFIED = {
         {"ClientLoginBannerOptions": {"Enabled": True, "BannerText": "Hello"}},
         {"ClientLoginBannerOptions": {"Enabled": True, "BannerText": "Hello"}},
     ),
+    "log-on": (
+        {"ConnectionLogOptions": {"Enabled": True, "CloudwatchLogGroup": LOG_GROUP, "CloudwatchLogStream": "a/b"}},
+        {"ConnectionLogOptions": {"Enabled": True, "CloudwatchLogGroup": LOG_GROUP, "CloudwatchLogStream": "a/b"}},
+    ),
     "log-off": ({"ConnectionLogOptions": {"Enabled": False}}, {}),
     "handler-off": ({"ClientConnectOptions": {"Enabled": False}}, {}),
     "portal-off": ({"SelfServicePortal": "disabled"}, {}),
@@ -397,7 +402,7 @@ REFUSED_CHANGES = {
     "timeout": ({"SessionTimeoutHours": 1}, "InvalidParameterValue"),
     "log": (
         {"ConnectionLogOptions": {"Enabled": True, "CloudwatchLogGroup": "vpn", "CloudwatchLogStream": "office"}},
-        "UnsupportedOperation",
+        "InvalidParameterValue",
     ),
     "log-with-policy-context": (
         {"ConnectionLogOptions": {"Enabled": False, "IncludeAuthorizationPolicyContext": True}},

@@ -33,8 +33,6 @@ OPERATIONS = [
 ENDPOINTS = "DescribeClientVpnEndpoints.ClientVpnEndpoints"
 CONNECTIONS = "DescribeClientVpnConnections.Connections"
 NEVER_SENT = {
-    f"{ENDPOINTS}.ConnectionLogOptions.CloudwatchLogGroup": "the connection log is not served",
-    f"{ENDPOINTS}.ConnectionLogOptions.CloudwatchLogStream": "the connection log is not served",
     f"{ENDPOINTS}.ConnectionLogOptions.IncludeAuthorizationPolicyContext": "there are no authorization policies",
     f"{ENDPOINTS}.ClientConnectOptions.LambdaFunctionArn": "connect handlers are not served",
     f"{ENDPOINTS}.AuthenticationOptions.FederatedAuthentication": "SAML is not served",
