@@ -10,6 +10,7 @@ from .idle import beside_idle
 from .latency import latency
 from .packets import handshakes, single_datagrams
 from .row import Figure, Measure, Row
+from .rules import with_rules
 from .transfers import Connect, batching_client, crowd, stock_client, transfer
 
 _ROUND_TRIPS = (
@@ -24,6 +25,10 @@ _CROWD = (
 _BESIDE_IDLE = (
     Figure("relative", "server CPU per GiB", "times that without them", at_most=1.15),
     Figure("memory", "memory per idle client", "KiB", at_most=24),
+)
+_RULES = (
+    Figure("server_cpu", "server CPU", "s/GiB"),
+    Figure("relative", "server CPU per GiB", "times that with 1 rule", at_most=1.1),
 )
 _HANDSHAKES = (Figure("per_cpu_second", "per s of server CPU", "handshakes", 3, more_is_better=True),)
 
@@ -72,4 +77,6 @@ ROWS = (
     _generated("small-64", "packets of 64 bytes, one a datagram", 1, _packets(3), single_datagrams(64)),
     _generated("full-1400", "packets of 1400 bytes, one a datagram", 1, _packets(None), single_datagrams(1400)),
     _generated("idle-10000", "a download beside 10,000 idle clients", 2, _BESIDE_IDLE, beside_idle(10_000)),
+    _generated("rules-up", "an upload under 50 rules and 200 entries of security groups", 1, _RULES, with_rules("up")),
+    _generated("rules-down", "a download under them", 1, _RULES, with_rules("down")),
 )

@@ -30,6 +30,7 @@ WEB_ONLY = "sg-0123456789abcdef1"
 MORE = [f"sg-0123456789abcde{digit:02x}" for digit in range(5)]
 DIRECTORY = "d-0123456789"
 LOG_GROUP = "/vpn/office"
+OTHER_LOG_GROUP = "plain"
 DOOR = "AWSClientVPN-door"
 DENIES_LATE = "AWSClientVPN-late"
 
@@ -133,6 +134,11 @@ command = ["{Path(__file__).with_name("door")}", "{WORK}/door.log"]
 function = "{DENIES_LATE}"
 command = ["{Path(__file__).with_name("door")}", "{WORK}/door.log"]
 timeout = "1s"
+
+[[log_group]]
+name = "{OTHER_LOG_GROUP}"
+folder = "{WORK}/log"
+update_interval = "1s"
 """ + "".join(
     f"""
 [[security_group]]

@@ -14,16 +14,16 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from expect import plain
-from lab import BIN, EVERYTHING, MORE, SMALL, SUBNET_A, SUBNET_B, VPC, WEB_ONLY, WORK, Process, eventually
+from lab import BIN, EVERYTHING, MORE, SUBNET_A, SUBNET_B, VPC, WEB_ONLY, WORK, Process, eventually
 from manage import client_for, import_leaf, purge, settled
 
 CHANGES = 1000
 # Changes between two kills, on average.
 EVERY = 20
-# The kill comes at most so long after the request; most are answered within that.
-WITHIN = 0.025
+# The kill comes at most so long after the request: about as long as an answer takes.
+WITHIN = 0.015
 
-SUBNETS = [SUBNET_A, SUBNET_B, SMALL]
+SUBNETS = [SUBNET_A, SUBNET_B]
 GROUPS = [EVERYTHING, WEB_ONLY, *MORE[:3]]
 PLACES = [(protocol, port) for protocol in ("udp", "tcp") for port in (443, 1194)]
 WORDS = ["office", "branch", "lab", "Büro", "a < b & c", "x" * 200]
@@ -324,8 +324,8 @@ def new_names(before, after):
     """Names that were not there before."""
 
     def names(state):
-        associations = (endpoint["associations"].values() for endpoint in state["endpoints"].values())
-        return {*state["endpoints"], *state["certificates"], *(name for known in associations for name in known.values())}
+        known = [endpoint["associations"].values() for endpoint in state["endpoints"].values()]
+        return set(state["endpoints"]).union(state["certificates"], *known)
 
     return names(after) - names(before)
 
@@ -426,7 +426,7 @@ def clean(ec2, acm, daemon, server_arn, client_arn):
 
 
 def test_kills_lose_nothing_acknowledged_and_leave_nothing_half_done(daemon, request_for, clean, authority):
-    seed = int(os.environ.get("CULVERT_SEED", "20261126"))
+    seed = int(os.environ.get("CULVERT_SEED") or "20261126")
     leaves = [authority.issue(f"crash-{number}.test") for number in range(3)]
     changes = Changes(seed, request_for, leaves, authority)
     changes.fixed = clean

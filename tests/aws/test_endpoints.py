@@ -5,7 +5,7 @@ import re
 import pytest
 
 from expect import ENDPOINT, described, plain, refused
-from lab import DIRECTORY, EVERYTHING, MORE, OTHER_VPC, SERVER, SUBNET_A, VPC, WEB_ONLY, eventually
+from lab import DIRECTORY, EVERYTHING, LOG_GROUP, MORE, OTHER_VPC, SERVER, SUBNET_A, VPC, WEB_ONLY, eventually
 from manage import directory_option, import_leaf
 
 
@@ -305,6 +305,10 @@ MODIFIED = {
     "banner": (
         {"ClientLoginBannerOptions": {"Enabled": True, "BannerText": "Hello"}},
         {"ClientLoginBannerOptions": {"Enabled": True, "BannerText": "Hello"}},
+    ),
+    "log-on": (
+        {"ConnectionLogOptions": {"Enabled": True, "CloudwatchLogGroup": LOG_GROUP, "CloudwatchLogStream": "a/b"}},
+        {"ConnectionLogOptions": {"Enabled": True, "CloudwatchLogGroup": LOG_GROUP, "CloudwatchLogStream": "a/b"}},
     ),
     "log-off": ({"ConnectionLogOptions": {"Enabled": False}}, {}),
     "handler-off": ({"ClientConnectOptions": {"Enabled": False}}, {}),

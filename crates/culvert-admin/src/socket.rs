@@ -18,7 +18,7 @@ impl AdminSocket {
     /// Creates the socket with mode 0600 and its folder (0755) if missing. A socket left over by a dead
     /// daemon is replaced.
     ///
-    /// Must be called within a tokio runtime.
+    /// Must be called within a tokio runtime, at its start: it blocks for half a second if the socket is taken.
     ///
     /// # Errors
     /// [`AdminError::AlreadyRunning`] if a daemon answers there, [`AdminError::Bind`] otherwise.

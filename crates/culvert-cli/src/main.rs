@@ -144,3 +144,43 @@ fn run(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Man(arguments) => arguments.run(Cli::command(), output),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the page for operators is about.
+    const DESCRIBED: [&str; 8] = [
+        "endpoint",
+        "network",
+        "route",
+        "rule",
+        "connection",
+        "crl",
+        "certificate",
+        "security-group",
+    ];
+
+    #[test]
+    fn arguments_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_documentation_has_every_command_on_endpoints() {
+        let page = include_str!("../../../docs/cli.md");
+        let command = Cli::command();
+        for group in command
+            .get_subcommands()
+            .filter(|one| DESCRIBED.contains(&one.get_name()))
+        {
+            for one in group.get_subcommands() {
+                let words = format!("culvert {} {} ", group.get_name(), one.get_name());
+                assert!(
+                    page.contains(&words) || page.contains(&words.replace(" list ", " list`")),
+                    "{words}"
+                );
+            }
+        }
+    }
+}

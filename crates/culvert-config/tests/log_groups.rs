@@ -44,16 +44,27 @@ fn a_group_keeps_files_below_its_folder() {
     let LogSink::Files {
         folder,
         rotation: read,
-    } = &full.sink;
+    } = &full.sink
+    else {
+        panic!("files")
+    };
     assert_eq!(
         (folder.as_path(), *read),
         (std::path::Path::new("/var/log/culvert"), rotation)
     );
     assert_eq!(full.update_interval, Duration::from_secs(300));
-    let LogSink::Files { folder, rotation } = &plain.sink;
+    let LogSink::Files { folder, rotation } = &plain.sink else {
+        panic!("files")
+    };
     assert!(folder.ends_with("log") && folder.is_absolute(), "{folder:?}");
     assert_eq!(*rotation, Rotation::default());
     assert_eq!(plain.update_interval, Duration::from_secs(60));
+}
+
+#[test]
+fn a_group_may_be_in_the_journal() {
+    let config = read("[[log_group]]\nname = \"a\"\njournal = true\n");
+    assert_eq!(config.environment.log_groups[0].sink, LogSink::Journal);
 }
 
 #[test]
@@ -75,7 +86,11 @@ fn an_endpoint_names_a_group_and_may_leave_the_stream_to_its_own_name() {
 
 #[test]
 fn what_could_not_be_written_is_refused_at_its_place() {
-    refuses("[[log_group]]\nname = \"a\"\n", 1, "folder is missing");
+    refuses("[[log_group]]\nname = \"a\"\n", 1, "kept nowhere");
+    let journal = "[[log_group]]\nname = \"a\"\njournal";
+    refuses(&format!("{journal} = false\n"), 3, "switched off");
+    refuses(&format!("{journal} = true\nkeep = 3\n"), 4, "for files");
+    refuses(&format!("{GROUP}journal = true\n"), 4, "both given");
     refuses(
         "[[log_group]]\nname = \"../a\"\nfolder = \"/l\"\n",
         2,

@@ -2,17 +2,20 @@
 //!
 //! A [`Record`] is one entry, plain data; [`Record::line`] writes it as AWS Client VPN does. It goes to a stream of a
 //! group, as in CloudWatch Logs: [`name`] says what those may be called. [`FileLog`] keeps a group in files, one for
-//! each stream; when they are turned over is decided by [`Rotation`], which is told the time and does nothing itself.
+//! each stream, which are turned over when [`Rotation`] says so: it is told the time and does nothing itself.
+//! [`JournalLog`] keeps a group in the systemd journal.
 //!
 //! Source: AWS Client VPN Administrator Guide, "Connection logging".
 
 #![forbid(unsafe_code)]
 
 mod file;
+mod journal;
 pub mod name;
 mod record;
 
 pub use file::{FileLog, FileLogError, Rotation};
+pub use journal::{JOURNAL_SOCKET, JournalError, JournalLog};
 pub use record::{Attempt, Client, Counters, Record, Session, Transport};
 
 /// A moment, UTC.

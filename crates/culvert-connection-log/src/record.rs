@@ -134,6 +134,19 @@ impl Record {
         serde_json::to_string(&self.fields()).unwrap_or_default()
     }
 
+    /// The fields with their values.
+    pub(crate) fn texts(&self) -> Vec<(String, String)> {
+        let fields = match serde_json::to_value(self.fields()) {
+            Ok(serde_json::Value::Object(fields)) => fields,
+            _ => return Vec::new(),
+        };
+        let text = |value: serde_json::Value| value.as_str().map(str::to_owned);
+        fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, text(value)?)))
+            .collect()
+    }
+
     fn fields(&self) -> Fields<'_> {
         let (kind, status, reason) = match &self.attempt {
             Attempt::Successful(_) => ("connection-attempt", "successful", NOTHING),

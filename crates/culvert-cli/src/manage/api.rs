@@ -1,6 +1,8 @@
 //! Calls of the API, and the arguments by which commands find it.
 
 use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -22,6 +24,13 @@ const DEFAULT_RUN_DIR: &str = "/run/culvert";
 const SOCKET: &str = "api.sock";
 /// The version of EC2's API.
 const EC2_VERSION: &str = "2016-11-15";
+
+/// How long to wait before asking a busy daemon again.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_millis(1000),
+];
 
 /// Which daemon is asked, and how its answers are printed.
 #[derive(Args)]
@@ -98,17 +107,30 @@ pub(crate) struct Api {
 impl Api {
     /// Carries out an action of EC2.
     pub(crate) fn call<T: DeserializeOwned>(&self, action: &str, form: &Form) -> Result<T, ManageError> {
-        let question = Question {
-            content_type: "application/x-www-form-urlencoded; charset=utf-8",
-            target: None,
-            body: form.encode(action, EC2_VERSION),
-        };
-        let answer = self.client.ask(action, question)?;
-        if answer.is_success {
-            xml::answer(action, &answer.body)
-        } else {
-            Err(xml::refusal(action, &answer.body))
+        self.patiently(|| {
+            let question = Question {
+                content_type: "application/x-www-form-urlencoded; charset=utf-8",
+                target: None,
+                body: form.encode(action, EC2_VERSION),
+            };
+            let answer = self.client.ask(action, question)?;
+            if answer.is_success {
+                xml::answer(action, &answer.body)
+            } else {
+                Err(xml::refusal(action, &answer.body))
+            }
+        })
+    }
+
+    /// Asks again, a few times, where the daemon says that it only has too much to do: nothing was carried out then.
+    fn patiently<T>(&self, mut ask: impl FnMut() -> Result<T, ManageError>) -> Result<T, ManageError> {
+        for pause in PAUSES {
+            match ask() {
+                Err(error) if error.is_busy() => sleep(pause),
+                other => return other,
+            }
         }
+        ask()
     }
 
     /// Lists everything an action of EC2 has, page by page.
@@ -135,6 +157,10 @@ impl Api {
 
     /// Carries out an action of the certificate manager. The body may hold a private key.
     pub(crate) fn certificates(&self, action: &str, body: Zeroizing<Vec<u8>>) -> Result<Value, ManageError> {
+        self.patiently(|| self.certificates_once(action, body.clone()))
+    }
+
+    fn certificates_once(&self, action: &str, body: Zeroizing<Vec<u8>>) -> Result<Value, ManageError> {
         let question = Question {
             content_type: "application/x-amz-json-1.1",
             target: Some(format!("CertificateManager.{action}")),

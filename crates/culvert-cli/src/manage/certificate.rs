@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::api::{Api, ApiArguments};
-use super::endpoint::tag;
+use super::create::tag;
 use super::error::ManageError;
 use super::{files, resolve, show};
 use crate::output::{Output, clean, table, unix_moment};
@@ -247,7 +247,13 @@ impl Certificates {
     pub(crate) fn run(&self, output: &Output) -> anyhow::Result<()> {
         match self {
             Self::Import(arguments) => arguments.run(output),
-            Self::List { api } => show::list(output, "certificates", &list(&api.open(output)?)?, rows),
+            Self::List { api } => show::list(
+                output,
+                "certificates",
+                "certificates",
+                &list(&api.open(output)?)?,
+                rows,
+            ),
             Self::Show { certificate, api } => {
                 let api = api.open(output)?;
                 let detail = describe(&api, &arn(&api, certificate)?)?;

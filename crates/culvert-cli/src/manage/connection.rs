@@ -62,7 +62,13 @@ impl Connections {
             } => {
                 let api = api.open(output)?;
                 let form = filters.apply(Form::of(&resolve::endpoint(&api, endpoint)?));
-                show::list(output, "connections", &api.list::<Page>(DESCRIBE, &form)?, rows)
+                show::list(
+                    output,
+                    "connections",
+                    "connections",
+                    &api.list::<Page>(DESCRIBE, &form)?,
+                    rows,
+                )
             }
             Self::Terminate {
                 endpoint,

@@ -114,6 +114,17 @@ impl ManageError {
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if is_not_found(code))
     }
+
+    /// Whether the API says that it has too much to do just now.
+    pub(crate) fn is_busy(&self) -> bool {
+        const CODES: [&str; 4] = [
+            "RequestLimitExceeded",
+            "ConcurrentMutationLimitExceeded",
+            "ThrottlingException",
+            "ConflictException",
+        ];
+        matches!(self, Self::Refused { code, .. } if CODES.contains(&code.as_str()))
+    }
 }
 
 /// EC2 ends such codes in `NotFound`, the certificate manager has one code for it.

@@ -12,6 +12,7 @@ mod api;
 mod certificate;
 mod client;
 mod connection;
+mod create;
 mod crl;
 mod endpoint;
 mod error;
@@ -28,6 +29,8 @@ mod rule;
 mod security_group;
 mod settings;
 mod show;
+#[cfg(test)]
+mod tests;
 mod wait;
 mod xml;
 

@@ -215,6 +215,10 @@ members! {
         vpc_id: String,
         #[serde(default, deserialize_with = "items")]
         ip_permissions_egress: Vec<Permission>,
+        #[serde(default, deserialize_with = "items")]
+        ip_permissions: Vec<Permission>,
+        #[serde(rename(deserialize = "tagSet"), default, deserialize_with = "items")]
+        tags: Vec<Tag>,
     }
     /// What a security group lets through.
     Permission {

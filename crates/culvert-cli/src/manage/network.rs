@@ -79,7 +79,7 @@ impl Networks {
                 let api = api.open(output)?;
                 let form = filters.apply(Form::of(&resolve::endpoint(&api, endpoint)?));
                 let all = api.list::<Page>(DESCRIBE, &form)?;
-                show::list(output, "client_vpn_target_networks", &all, rows)
+                show::list(output, "client_vpn_target_networks", "networks", &all, rows)
             }
             Self::Disassociate {
                 endpoint,
@@ -94,7 +94,7 @@ impl Networks {
                 if *wait {
                     gone(&api, output, &id, &association)?;
                 }
-                show::done(output, &answer, || format!("disassociated {association}"))
+                show::going(output, &answer, &name(&association), &answer.status, *wait)
             }
         }
     }
@@ -117,7 +117,7 @@ pub(crate) fn associated(
 ) -> Result<Status, ManageError> {
     let form = Form::of(endpoint).with("AssociationIds.1", association);
     let mut last = None;
-    settled(output, &format!("the association {association}"), || {
+    settled(output, &name(association), || {
         let found = api.list::<Page>(DESCRIBE, &form)?;
         let network = found.first().ok_or_else(|| ManageError::Malformed {
             action: DESCRIBE.to_owned(),
@@ -142,7 +142,7 @@ fn disassociate(api: &Api, endpoint: &str, association: &str) -> Result<Associat
 }
 
 fn gone(api: &Api, output: &Output, endpoint: &str, association: &str) -> Result<(), ManageError> {
-    settled(output, &format!("the association {association}"), || {
+    settled(output, &name(association), || {
         let all = api.list::<Page>(DESCRIBE, &Form::of(endpoint))?;
         let left = all.iter().find(|network| network.association_id == association);
         Ok(Progress::away(left.map(|network| &network.status)))
@@ -162,6 +162,10 @@ pub(crate) fn disassociate_all(api: &Api, output: &Output, endpoint: &str) -> Re
         gone(api, output, endpoint, &network.association_id)?;
     }
     Ok(())
+}
+
+fn name(association: &str) -> String {
+    format!("the association {association}")
 }
 
 /// The id of an association that is named by its id or by its subnet.

@@ -12,7 +12,8 @@ use serde_json::json;
 
 use super::api::{Api, ApiArguments};
 use super::certificate::{self, Material};
-use super::endpoint::{Transport, add_tags, one};
+use super::create::{Transport, add_tags};
+use super::endpoint::one;
 use super::error::ManageError;
 use super::export::{self, ClientFiles};
 use super::files;

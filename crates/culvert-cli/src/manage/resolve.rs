@@ -1,5 +1,7 @@
 //! Names in place of ids, where only one thing has the name.
 
+use ipnetwork::IpNetwork;
+
 use super::api::Api;
 use super::error::ManageError;
 use super::form::Form;
@@ -67,6 +69,15 @@ pub(crate) fn security_groups(
     names.iter().map(id).collect()
 }
 
+/// Whether two texts name the same network: the API may write one in another way than it was given.
+pub(crate) fn is_same_network(a: &str, b: &str) -> bool {
+    let network = |text: &str| {
+        let parsed: Option<IpNetwork> = text.parse().ok();
+        parsed.map(|parsed| (parsed.network(), parsed.prefix()))
+    };
+    a == b || network(a).is_some_and(|a| Some(a) == network(b))
+}
+
 /// The only one of what was found by a name.
 pub(crate) fn only(
     name: &str,
@@ -118,6 +129,15 @@ mod tests {
         assert_eq!(endpoints_named(&all(), "office"), ["e-1"]);
         assert_eq!(endpoints_named(&all(), "both"), ["e-3", "e-4"]);
         assert!(endpoints_named(&all(), "").is_empty());
+    }
+
+    #[test]
+    fn networks_are_the_same_however_they_are_written() {
+        assert!(is_same_network("10.30.0.0/24", "10.30.0.7/24"));
+        assert!(is_same_network("2001:db8::/32", "2001:0db8:0::/32"));
+        for other in ["10.30.0.0/25", "10.31.0.0/24", "x", ""] {
+            assert!(!is_same_network("10.30.0.0/24", other), "{other}");
+        }
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Which {
         let mut all = api.list::<Page>(DESCRIBE, &form)?;
         let at = all
             .iter()
-            .position(|route| route.destination_cidr == self.destination);
+            .position(|route| resolve::is_same_network(&route.destination_cidr, &self.destination));
         Ok(at.map(|at| all.swap_remove(at)))
     }
 }
@@ -120,7 +120,13 @@ impl Routes {
             } => {
                 let api = api.open(output)?;
                 let form = filters.apply(Form::of(&resolve::endpoint(&api, endpoint)?));
-                show::list(output, "routes", &api.list::<Page>(DESCRIBE, &form)?, rows)
+                show::list(
+                    output,
+                    "routes",
+                    "routes",
+                    &api.list::<Page>(DESCRIBE, &form)?,
+                    rows,
+                )
             }
             Self::Delete { which, wait, api } => {
                 let api = api.open(output)?;
@@ -132,7 +138,7 @@ impl Routes {
                         Ok(Progress::away(left.as_ref().map(|route| &route.status)))
                     })?;
                 }
-                show::done(output, &answer, || format!("deleted {}", which.name()))
+                show::going(output, &answer, &which.name(), &answer.status, *wait)
             }
         }
     }

@@ -131,13 +131,12 @@ pub(crate) fn active(
 
 /// The rule as it is now.
 fn now(api: &Api, endpoint: &str, network: &str, group: Option<&str>) -> Result<Option<Rule>, ManageError> {
-    let form = Form::of(endpoint)
-        .with("Filter.1.Name", "destination-cidr")
-        .with("Filter.1.Value.1", network);
-    let mut all = api.list::<Page>(DESCRIBE, &form)?;
-    let at = all
-        .iter()
-        .position(|rule| rule.group_id == group.unwrap_or_default());
+    let mut all = api.list::<Page>(DESCRIBE, &Form::of(endpoint))?;
+    let is_meant = |rule: &Rule| {
+        rule.group_id == group.unwrap_or_default()
+            && resolve::is_same_network(&rule.destination_cidr, network)
+    };
+    let at = all.iter().position(is_meant);
     Ok(at.map(|at| all.swap_remove(at)))
 }
 
@@ -169,7 +168,7 @@ impl Rules {
                 let api = api.open(output)?;
                 let form = filters.apply(Form::of(&resolve::endpoint(&api, endpoint)?));
                 let all = api.list::<Page>(DESCRIBE, &form)?;
-                show::list(output, "authorization_rules", &all, rows)
+                show::list(output, "authorization_rules", "authorization rules", &all, rows)
             }
             Self::Revoke { which, wait, api } => {
                 let api = api.open(output)?;
@@ -182,7 +181,7 @@ impl Rules {
                         Ok(Progress::away(left.as_ref().map(|rule| &rule.status)))
                     })?;
                 }
-                show::done(output, &answer, || format!("revoked {}", which.name()))
+                show::going(output, &answer, &which.name(), &answer.status, *wait)
             }
         }
     }

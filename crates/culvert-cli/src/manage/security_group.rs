@@ -10,7 +10,7 @@ use super::model::{Applied, Permission, SecurityGroup, SecurityGroups as Page};
 use super::{resolve, show};
 use crate::output::{Output, table};
 
-/// Commands on security groups, which come from the daemon's configuration.
+/// Commands on security groups.
 #[derive(Subcommand)]
 pub(crate) enum SecurityGroups {
     /// List the security groups
@@ -41,7 +41,7 @@ impl SecurityGroups {
             Self::List { filters, api } => {
                 let form = filters.apply(Form::new());
                 let all = api.open(output)?.list::<Page>("DescribeSecurityGroups", &form)?;
-                show::list(output, "security_groups", &all, rows)
+                show::list(output, "security_groups", "security groups", &all, rows)
             }
             Self::Apply {
                 endpoint,
@@ -102,7 +102,11 @@ impl std::fmt::Display for Permission {
         } else {
             &self.ip_protocol
         })?;
+        let is_icmp = self.ip_protocol.starts_with("icmp");
         match (self.from_port, self.to_port) {
+            // Type and code, where -1 stands for all.
+            (Some(kind), Some(-1)) if is_icmp && kind >= 0 => write!(f, " type {kind}")?,
+            (Some(kind), Some(code)) if is_icmp && kind >= 0 => write!(f, " type {kind} code {code}")?,
             (Some(first), Some(last)) if first >= 0 && first == last => write!(f, " {first}")?,
             (Some(first), Some(last)) if first >= 0 => write!(f, " {first}-{last}")?,
             _ => {}

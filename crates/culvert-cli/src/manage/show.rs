@@ -6,16 +6,17 @@ use serde_json::json;
 use super::model::Status;
 use crate::output::{Output, clean};
 
-/// Prints a list: `{"NAME": [...]}`, or a table, or that there is nothing.
+/// Prints a list: `{"NAME": [...]}`, or a table, or that there are no `things`.
 pub(crate) fn list<T: Serialize>(
     output: &Output,
     name: &str,
+    things: &str,
     items: &[T],
     table: impl FnOnce(&[T]) -> String,
 ) -> anyhow::Result<()> {
     output.emit(&json!({ name: items }), || {
         if items.is_empty() {
-            return format!("no {}", name.replace('_', " "));
+            return format!("no {things}");
         }
         table(items)
     })
@@ -28,6 +29,23 @@ pub(crate) fn done<T: Serialize>(
     sentence: impl FnOnce() -> String,
 ) -> anyhow::Result<()> {
     output.emit(&json!(answer), || clean(&sentence()))
+}
+
+/// Prints that something goes away, or is gone if that was waited for.
+pub(crate) fn going<T: Serialize>(
+    output: &Output,
+    answer: &T,
+    what: &str,
+    status: &Status,
+    is_gone: bool,
+) -> anyhow::Result<()> {
+    done(output, answer, || {
+        if is_gone {
+            format!("{what} is gone")
+        } else {
+            format!("{what} is {status}")
+        }
+    })
 }
 
 /// A state in a cell of a table.

@@ -85,7 +85,13 @@ fn settled_within(
             output.note(&format!("waiting: {what} is {}", clean(&status.to_string())));
             told = Some(status);
         }
-        sleep(pause.min(limit.saturating_sub(waited)));
+        // Not past the moment when there is something to say.
+        let next = if waited < SILENCE {
+            SILENCE.min(limit)
+        } else {
+            limit
+        };
+        sleep(pause.min(next.saturating_sub(waited)));
         pause = (pause * 2).min(LAST_PAUSE);
     }
 }

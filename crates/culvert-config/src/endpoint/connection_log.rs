@@ -26,6 +26,8 @@ pub enum LogSink {
         /// When they are turned over.
         rotation: Rotation,
     },
+    /// To the systemd journal.
+    Journal,
 }
 
 /// The connection log of an endpoint.

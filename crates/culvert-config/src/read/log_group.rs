@@ -8,7 +8,7 @@ use culvert_connection_log::name::{BadName, check_group, check_stream};
 
 use super::document::Document;
 use super::table::{Table, Value};
-use super::values::{duration, number, path, size, text, word};
+use super::values::{boolean, duration, number, path, size, text, word};
 use crate::endpoint::{ConnectionLog, LogGroup, LogSink};
 use crate::error::Fault;
 
@@ -44,23 +44,56 @@ pub(super) fn log_groups(document: &Document<'_>, root: &Table<'_, '_>) -> Vec<L
 fn log_group(table: Table<'_, '_>) -> Option<LogGroup> {
     let cure = "write a name of your choice, as in name = \"/vpn/office\"";
     let name = table.require("name", cure, |value| word(value, group_name));
-    let cure = "write where its files go, as in folder = \"/var/log/culvert\"";
-    let folder: Option<PathBuf> = table.require("folder", cure, |value| {
-        path(value).map(|path| table.folder().join(path))
-    });
-    let rotation = rotation(&table);
+    let sink = sink(&table);
     let update_interval = table.read("update_interval", |value| {
         within(value, Duration::from_secs(1), SLOWEST)
     });
     table.finish();
     Some(LogGroup {
         name: name?,
-        sink: LogSink::Files {
-            folder: folder?,
-            rotation,
-        },
+        sink: sink?,
         update_interval: update_interval.unwrap_or(UPDATE),
     })
+}
+
+/// Files or the journal: exactly one of them.
+fn sink(table: &Table<'_, '_>) -> Option<LogSink> {
+    let folder: Option<PathBuf> = table.read("folder", |value| {
+        path(value).map(|path| table.folder().join(path))
+    });
+    let journal = table.read("journal", |value| match boolean(value)? {
+        true => Ok(()),
+        false => Err(Fault::new(
+            "the journal is switched off",
+            "remove the key, and add folder",
+        )),
+    });
+    let rotation = rotation(table);
+    match (table.has("folder"), table.has("journal")) {
+        (true, false) => Some(LogSink::Files {
+            folder: folder?,
+            rotation,
+        }),
+        (false, true) => {
+            for key in ["rotate_size", "rotate_age", "keep"] {
+                if table.has(key) {
+                    let message = format!("{key} is for files, and the journal keeps itself in bounds");
+                    table.refuse_key(key, Fault::new(message, "remove it; see journald.conf(5)"));
+                }
+            }
+            journal.map(|()| LogSink::Journal)
+        }
+        (true, true) => {
+            let fault = Fault::new("folder and journal are both given", "remove one of them");
+            table.refuse_key("journal", fault);
+            None
+        }
+        (false, false) => {
+            let cure = "add folder = \"/var/log/culvert\" or journal = true";
+            table.refuse(Fault::new("the log group is kept nowhere", cure));
+            None
+        }
+    }
 }
 
 fn rotation(table: &Table<'_, '_>) -> Rotation {

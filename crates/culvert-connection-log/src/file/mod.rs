@@ -6,9 +6,9 @@
 mod rotation;
 
 use std::collections::HashMap;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
@@ -73,14 +73,15 @@ impl FileLog {
     /// # Errors
     /// Fails when the name can't be used, or the folder can't be made.
     pub fn open(folder: &Path, group: &str, rotation: Rotation) -> Result<Self, FileLogError> {
-        let folder = group_folder(folder, group)?;
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o750)
-            .create(&folder)
-            .map_err(FileLogError::io("make", &folder))?;
+        let of_group = group_folder(folder, group)?;
+        std::fs::create_dir_all(folder).map_err(FileLogError::io("make", folder))?;
+        let mut made = folder.to_owned();
+        for part in group.split('/').filter(|part| !part.is_empty()) {
+            made.push(part);
+            make_folder(&made).map_err(FileLogError::io("make", &made))?;
+        }
         Ok(Self {
-            folder,
+            folder: of_group,
             rotation,
             open: HashMap::new(),
             uses: 0,
@@ -133,6 +134,15 @@ impl FileLog {
     }
 }
 
+/// Makes a folder unless it is there. The daemon's umask would keep out those who are to read the files.
+fn make_folder(path: &Path) -> io::Result<()> {
+    match std::fs::create_dir(path) {
+        Ok(()) => std::fs::set_permissions(path, Permissions::from_mode(0o750)),
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// The folder of a group.
 ///
 /// # Errors
@@ -175,6 +185,11 @@ fn open_file(path: &Path, now: OffsetDateTime) -> Result<Open, FileLogError> {
         .map_err(FileLogError::io("open", path))?;
     let metadata = file.metadata().map_err(FileLogError::io("look at", path))?;
     let mut size = metadata.len();
+    if size == 0 {
+        // A new one: as for folders, whatever the umask.
+        file.set_permissions(Permissions::from_mode(0o640))
+            .map_err(FileLogError::io("set the rights of", path))?;
+    }
     if size > 0 && !ends_a_line(&mut file).map_err(FileLogError::io("read", path))? {
         file.write_all(b"\n").map_err(FileLogError::io("write", path))?;
         size += 1;

@@ -1,5 +1,6 @@
 //! The writer of one log group: a thread, as disks may take their time, behind a queue of limited length.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use culvert_config::{LogGroup, LogSink};
-use culvert_connection_log::{FileLog, FileLogError, Record};
+use culvert_connection_log::{FileLog, JOURNAL_SOCKET, JournalLog, Record};
 use time::OffsetDateTime;
 
 /// Records that wait to be written at most. More than that, and the disk doesn't keep up for good.
@@ -38,8 +39,7 @@ impl Writer {
     /// # Errors
     /// Fails when the group can't be written to.
     pub(super) fn start(group: &LogGroup) -> Result<Self> {
-        let LogSink::Files { folder, rotation } = &group.sink;
-        let log = FileLog::open(folder, &group.name, *rotation)?;
+        let log = Log::open(group)?;
         let (queue, items) = sync_channel(QUEUE);
         let overflow = Arc::new(AtomicU64::new(0));
         let work = Work {
@@ -93,10 +93,38 @@ impl Writer {
     }
 }
 
+/// What a group is kept in.
+enum Log {
+    Files(FileLog),
+    Journal(JournalLog),
+}
+
+impl Log {
+    fn open(group: &LogGroup) -> Result<Self> {
+        match &group.sink {
+            LogSink::Files { folder, rotation } => {
+                Ok(Self::Files(FileLog::open(folder, &group.name, *rotation)?))
+            }
+            LogSink::Journal => {
+                let socket = Path::new(JOURNAL_SOCKET);
+                Ok(Self::Journal(JournalLog::open(socket, &group.name)?))
+            }
+        }
+    }
+
+    fn append(&mut self, stream: &str, record: &Record) -> Result<()> {
+        match self {
+            Self::Files(files) => files.append(stream, &record.line(), OffsetDateTime::now_utc())?,
+            Self::Journal(journal) => journal.append(stream, record)?,
+        }
+        Ok(())
+    }
+}
+
 /// What the thread has.
 struct Work {
     group: String,
-    log: FileLog,
+    log: Log,
     overflow: Arc<AtomicU64>,
     trouble: Option<Trouble>,
 }
@@ -110,10 +138,7 @@ struct Trouble {
 impl Work {
     fn run(mut self, items: &Receiver<Item>) {
         while let Ok((stream, record)) = items.recv() {
-            let written = self
-                .log
-                .append(&stream, &record.line(), OffsetDateTime::now_utc());
-            match written {
+            match self.log.append(&stream, &record) {
                 Ok(()) => self.succeeded(),
                 Err(error) => self.failed(&error, Instant::now()),
             }
@@ -133,7 +158,7 @@ impl Work {
         }
     }
 
-    fn failed(&mut self, error: &FileLogError, now: Instant) {
+    fn failed(&mut self, error: &anyhow::Error, now: Instant) {
         let trouble = self.trouble.get_or_insert(Trouble { lost: 0, told: now });
         trouble.lost += 1;
         if trouble.lost == 1 || now.duration_since(trouble.told) >= REMINDER {
@@ -209,11 +234,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut work = Work {
             group: "g".into(),
-            log: FileLog::open(folder.path(), "g", Rotation::default()).unwrap(),
+            log: Log::Files(FileLog::open(folder.path(), "g", Rotation::default()).unwrap()),
             overflow: Arc::default(),
             trouble: None,
         };
-        let error = || FileLog::open(std::path::Path::new("/"), "..", Rotation::default()).unwrap_err();
+        let error = || anyhow::anyhow!("the disk is full");
         let now = Instant::now();
         work.failed(&error(), now);
         work.failed(&error(), now + REMINDER / 2);
