@@ -29,6 +29,18 @@ EVERYTHING = "sg-0123456789abcdef0"
 WEB_ONLY = "sg-0123456789abcdef1"
 MORE = [f"sg-0123456789abcde{digit:02x}" for digit in range(5)]
 DIRECTORY = "d-0123456789"
+LOG_GROUP = "/vpn/office"
+DOOR = "AWSClientVPN-door"
+DENIES_LATE = "AWSClientVPN-late"
+
+# Users of the directory, each with a group and a password.
+USERS = [
+    ("ana", "engineering", "correct horse"),
+    ("ben", None, "battery staple"),
+    ("dan", "development", "open sesame"),
+    ("mia", "management", "swordfish"),
+    ("amy", "administration", "hunter"),
+]
 
 # The address clients dial, and the ones behind it: in the two subnets, and beyond the first one.
 SERVER = "192.0.2.1"
@@ -107,6 +119,20 @@ egress = [{{ protocol = "tcp", from_port = 80, to_port = 80, cidr = "10.20.0.0/1
 [[directory]]
 id = "{DIRECTORY}"
 users_file = "{WORK}/users"
+
+[[log_group]]
+name = "{LOG_GROUP}"
+folder = "{WORK}/log"
+update_interval = "1s"
+
+[[connect_handler]]
+function = "{DOOR}"
+command = ["{Path(__file__).with_name("door")}", "{WORK}/door.log"]
+
+[[connect_handler]]
+function = "{DENIES_LATE}"
+command = ["{Path(__file__).with_name("door")}", "{WORK}/door.log"]
+timeout = "1s"
 """ + "".join(
     f"""
 [[security_group]]
@@ -185,19 +211,10 @@ class Daemon:
 
     def __init__(self):
         self.process = None
-        for name, groups, password in [("ana", ["engineering"], "correct horse"), ("ben", [], "battery staple")]:
-            groups = [word for group in groups for word in ("--group", group)]
-            run(
-                BIN / "culvert",
-                "user",
-                "add",
-                name,
-                *groups,
-                "--password-stdin",
-                "--users-file",
-                WORK / "users",
-                stdin=f"{password}\n",
-            )
+        for name, group, password in USERS:
+            groups = ("--group", group) if group else ()
+            users = ("--users-file", WORK / "users")
+            run(BIN / "culvert", "user", "add", name, *groups, "--password-stdin", *users, stdin=f"{password}\n")
         self.key_id, self.secret = self.make_key()
 
     def make_key(self):
@@ -218,6 +235,11 @@ class Daemon:
 
     def stop(self):
         assert self.process.stop() == 0, self.process.log()[-4000:]
+
+    def crash(self):
+        """Ends it as a lack of memory would."""
+        self.process.process.kill()
+        self.process.process.wait()
 
     def restart(self, **settings):
         self.stop()

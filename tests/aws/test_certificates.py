@@ -91,10 +91,13 @@ def test_an_imported_certificate_is_described(acm, imported):
     }
 
 
-def test_an_imported_certificate_has_the_tags_it_came_with(acm, imported):
+def test_a_certificate_has_the_tags_it_came_with_and_gets_others(acm, imported):
     tags = [{"Key": "Name", "Value": "web"}, {"Key": "empty", "Value": ""}]
     arn, _ = imported(Tags=tags)
     assert plain(acm.list_tags_for_certificate(CertificateArn=arn)) == {"Tags": tags}
+    assert plain(acm.add_tags_to_certificate(CertificateArn=arn, Tags=[{"Key": "Name", "Value": "mail"}])) == {}
+    assert plain(acm.remove_tags_from_certificate(CertificateArn=arn, Tags=[{"Key": "empty"}])) == {}
+    assert plain(acm.list_tags_for_certificate(CertificateArn=arn)) == {"Tags": [{"Key": "Name", "Value": "mail"}]}
 
 
 def test_certificates_are_listed(acm, imported):

@@ -4,7 +4,7 @@ import pytest
 
 from expect import CONNECTION, CONNECTION_TIME, COUNT, Like, plain, refused
 from lab import IN_A, eventually
-from manage import directory_option
+from manage import directory_option, settled
 
 ANA = ("ana", "correct horse")
 BEN = ("ben", "battery staple")
@@ -214,6 +214,16 @@ def test_what_is_set_reaches_the_client(ec2, associated, connect, ana):
     endpoint = associated(DnsServers=["10.20.0.2", "10.20.1.2"])
     log = connect(endpoint, ana).connected().log()
     assert "dhcp-option DNS 10.20.0.2,dhcp-option DNS 10.20.1.2" in log and "redirect-gateway def1" in log
+
+
+def test_a_banner_is_sent_in_the_commands_that_graphical_clients_show(ec2, associated, connect, ana):
+    endpoint = associated(ClientLoginBannerOptions={"Enabled": True, "BannerText": "Be good"})
+    client = connect(endpoint, ana).connected()
+    assert "ECHO-PULL:msg Be%20good" in client.log()
+    ec2.modify_client_vpn_endpoint(ClientVpnEndpointId=endpoint, ClientLoginBannerOptions={"Enabled": False})
+    client.stop()
+    settled(ec2, endpoint)
+    eventually("it is off", lambda: "ECHO-PULL:msg" not in connect(endpoint, ana, index=1).connected().log())
 
 
 def test_hosts_behind_see_the_address_of_the_server(ec2, associated, connect, ana, web):

@@ -194,25 +194,10 @@ REFUSED = {
     ),
     "client-token-too-long": ({"ClientToken": "x" * 65}, "InvalidClientToken", "64"),
     # What is not served yet.
-    "log": (
-        {"ConnectionLogOptions": {"Enabled": True, "CloudwatchLogGroup": "vpn", "CloudwatchLogStream": "office"}},
-        "UnsupportedOperation",
-        "ConnectionLogOptions",
-    ),
     "log-with-policy-context": (
         {"ConnectionLogOptions": {"Enabled": False, "IncludeAuthorizationPolicyContext": True}},
         "UnsupportedOperation",
         "IncludeAuthorizationPolicyContext",
-    ),
-    "connect-handler": (
-        {
-            "ClientConnectOptions": {
-                "Enabled": True,
-                "LambdaFunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:AWSClientVPN-x",
-            }
-        },
-        "UnsupportedOperation",
-        "ClientConnectOptions",
     ),
     "portal": ({"SelfServicePortal": "enabled"}, "UnsupportedOperation", "SelfServicePortal"),
     "route-enforcement": (
@@ -395,21 +380,8 @@ REFUSED_CHANGES = {
         "InvalidParameterValue",
     ),
     "timeout": ({"SessionTimeoutHours": 1}, "InvalidParameterValue"),
-    "log": (
-        {"ConnectionLogOptions": {"Enabled": True, "CloudwatchLogGroup": "vpn", "CloudwatchLogStream": "office"}},
-        "UnsupportedOperation",
-    ),
     "log-with-policy-context": (
         {"ConnectionLogOptions": {"Enabled": False, "IncludeAuthorizationPolicyContext": True}},
-        "UnsupportedOperation",
-    ),
-    "handler": (
-        {
-            "ClientConnectOptions": {
-                "Enabled": True,
-                "LambdaFunctionArn": "arn:aws:lambda:us-east-1:123456789012:function:AWSClientVPN-x",
-            }
-        },
         "UnsupportedOperation",
     ),
     "portal": ({"SelfServicePortal": "enabled"}, "UnsupportedOperation"),

@@ -133,3 +133,7 @@ def test_short_lists_are_one_page(ec2, endpoint):
     assert len(networks.pop("ClientVpnTargetNetworks")) == 2 and networks == {}
     endpoints = plain(ec2.describe_client_vpn_endpoints(MaxResults=5))
     assert len(endpoints.pop("ClientVpnEndpoints")) == 1 and endpoints == {}
+    with refused("InvalidPaginationToken"):
+        ec2.describe_client_vpn_target_networks(ClientVpnEndpointId=endpoint, NextToken="next")
+    with refused("InvalidPaginationToken"):
+        ec2.describe_client_vpn_endpoints(NextToken="next")

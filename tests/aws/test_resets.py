@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lab import EVERYTHING, IN_A, SUBNET_A, VPC, WEB_ONLY, eventually
+from lab import EVERYTHING, IN_A, LOG_GROUP, SUBNET_A, VPC, WEB_ONLY, eventually
 from manage import import_leaf, settled
 
 
@@ -46,7 +46,7 @@ CHANGES = {
     "timeout": (modify(SessionTimeoutHours=12), False, False),
     "banner": (modify(ClientLoginBannerOptions={"Enabled": True, "BannerText": "Hello"}), False, False),
     "handler": (modify(ClientConnectOptions={"Enabled": False}), False, False),
-    "log": (modify(ConnectionLogOptions={"Enabled": False}), False, False),
+    "log": (modify(ConnectionLogOptions={"Enabled": True, "CloudwatchLogGroup": LOG_GROUP}), False, False),
     "portal": (modify(SelfServicePortal="disabled"), False, False),
 }
 

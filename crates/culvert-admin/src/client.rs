@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use crate::codec::{Line, encode_line, read_line, write_line};
 use crate::error::AdminError;
+use crate::explain::{ExplainRequest, Explanation};
 use crate::message::{
     BackupReport, ClientSelection, KillRequest, KilledClient, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES,
     PROTOCOL_VERSION, ReloadReport, Request, RequestEnvelope, Response, ResponseEnvelope,
@@ -166,6 +167,17 @@ impl AdminClient {
         }
     }
 
+    /// Asks what [`Self::reload`] would change.
+    ///
+    /// # Errors
+    /// As [`Self::reload`].
+    pub async fn plan(&mut self) -> Result<ReloadReport, AdminError> {
+        match self.request(Request::Plan).await? {
+            Response::Planned(report) => Ok(report),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// Makes the daemon write a backup of its store, which the caller takes away.
     ///
     /// # Errors
@@ -173,6 +185,18 @@ impl AdminClient {
     pub async fn backup(&mut self) -> Result<BackupReport, AdminError> {
         match self.request(Request::Backup).await? {
             Response::BackedUp(report) => Ok(report),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Says why a client may reach a destination or not.
+    ///
+    /// # Errors
+    /// As [`Self::request`]; [`crate::ErrorCode::NotFound`] if there is no such client,
+    /// [`crate::ErrorCode::Refused`] if there are several.
+    pub async fn explain(&mut self, request: ExplainRequest) -> Result<Explanation, AdminError> {
+        match self.request(Request::Explain(request)).await? {
+            Response::Explained(explanation) => Ok(*explanation),
             other => Err(unexpected(&other)),
         }
     }
@@ -184,7 +208,9 @@ fn unexpected(response: &Response) -> AdminError {
         Response::Clients(_) => "clients",
         Response::Killed { .. } => "killed",
         Response::Reloaded(_) => "reloaded",
+        Response::Planned(_) => "planned",
         Response::BackedUp(_) => "backed_up",
+        Response::Explained(_) => "explained",
     };
     AdminError::Malformed {
         detail: format!("an answer of kind {kind:?} does not fit the request"),

@@ -16,6 +16,7 @@
 mod client;
 mod codec;
 mod error;
+mod explain;
 mod message;
 mod server;
 mod socket;
@@ -23,6 +24,7 @@ mod types;
 
 pub use client::AdminClient;
 pub use error::{AdminError, ErrorCode, RequestError};
+pub use explain::{ExplainRequest, ExplainStep, Explanation, Service};
 pub use message::{
     BackupReport, ClientPage, ClientSelection, KillRequest, KillTarget, KilledClient, MAX_KILLED_LISTED,
     MAX_PAGE_CLIENTS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, PROTOCOL_VERSION, ReloadReport, Request,

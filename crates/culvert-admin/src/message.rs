@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::RequestError;
+use crate::explain::{ExplainRequest, Explanation};
 use crate::types::{ClientInfo, StatusReport};
 
 /// Version of the protocol. Additions that an older peer may ignore keep it; anything else raises it.
@@ -63,8 +64,12 @@ pub enum Request {
     Kill(KillRequest),
     /// Read the configuration again; answered by [`Response::Reloaded`].
     Reload,
+    /// Say what reading the configuration again would change; answered by [`Response::Planned`].
+    Plan,
     /// Write a backup of the store of managed endpoints; answered by [`Response::BackedUp`].
     Backup,
+    /// Say why a client may reach a destination or not; answered by [`Response::Explained`].
+    Explain(ExplainRequest),
 }
 
 /// Which clients to list.
@@ -104,6 +109,8 @@ pub struct KillRequest {
 pub enum KillTarget {
     /// [`ClientInfo::client_id`].
     ClientId(u64),
+    /// [`ClientInfo::connection_id`].
+    ConnectionId(String),
     /// User name or certificate common name, exactly.
     Name(String),
     /// Address inside the tunnel, or the address it connects from.
@@ -115,6 +122,7 @@ impl KillTarget {
     pub fn matches(&self, client: &ClientInfo) -> bool {
         match self {
             Self::ClientId(id) => client.client_id == *id,
+            Self::ConnectionId(id) => client.connection_id.as_ref() == Some(id),
             Self::Name(name) => {
                 client.username.as_ref() == Some(name) || client.common_name.as_ref() == Some(name)
             }
@@ -131,6 +139,7 @@ impl fmt::Display for KillTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ClientId(id) => write!(f, "client id {id}"),
+            Self::ConnectionId(id) => write!(f, "connection id {id}"),
             Self::Name(name) => write!(f, "name {name:?}"),
             Self::Address(address) => write!(f, "address {address}"),
         }
@@ -156,8 +165,12 @@ pub enum Response {
     },
     /// To [`Request::Reload`].
     Reloaded(ReloadReport),
+    /// To [`Request::Plan`].
+    Planned(ReloadReport),
     /// To [`Request::Backup`].
     BackedUp(BackupReport),
+    /// To [`Request::Explain`].
+    Explained(Box<Explanation>),
 }
 
 /// One page of clients.
@@ -182,10 +195,10 @@ pub struct KilledClient {
     pub name: Option<String>,
 }
 
-/// What a reload changed.
+/// What a reload changed, or would change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadReport {
-    /// What is in force now, one sentence each.
+    /// What is in force now, or would be, one sentence each.
     pub applied: Vec<String>,
     /// What needs the operator's attention (e.g. settings that need a restart), one sentence each.
     pub warnings: Vec<String>,
@@ -209,6 +222,8 @@ mod tests {
         ClientInfo {
             client_id: 7,
             endpoint: "office".into(),
+            connection_id: Some("cvpn-connection-00000000000000007".into()),
+            groups: vec!["staff".into()],
             common_name: Some("laptop".into()),
             username: Some("alice".into()),
             real_address: "[::ffff:198.51.100.7]:1194".parse().unwrap(),
@@ -230,6 +245,7 @@ mod tests {
     fn a_client_is_found_by_id_either_name_and_each_address() {
         for target in [
             KillTarget::ClientId(7),
+            KillTarget::ConnectionId("cvpn-connection-00000000000000007".into()),
             KillTarget::Name("alice".into()),
             KillTarget::Name("laptop".into()),
             KillTarget::Address("198.51.100.7".parse().unwrap()),

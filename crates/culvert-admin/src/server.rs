@@ -195,6 +195,8 @@ mod tests {
     fn client(id: u64) -> ClientInfo {
         ClientInfo {
             client_id: id,
+            connection_id: None,
+            groups: Vec::new(),
             endpoint: "office".into(),
             common_name: None,
             username: Some(format!("user{id}")),
@@ -239,6 +241,8 @@ mod tests {
                 format!("nobody matches {}", kill.target),
             )),
             Request::Reload => Ok(Response::Reloaded(ReloadReport::default())),
+            Request::Plan => Ok(Response::Planned(ReloadReport::default())),
+            Request::Explain(_) => Err(RequestError::new(ErrorCode::NotFound, "there is no such client")),
             Request::Backup => Err(RequestError::new(ErrorCode::Refused, "there is no store")),
         }
     }

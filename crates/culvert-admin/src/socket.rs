@@ -1,13 +1,8 @@
-//! The socket in the file system: created private from its first moment, removed by its owner only.
+//! The administration socket.
 
-use std::fs::{self, DirBuilder, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
-use tokio::net::UnixListener;
+use culvert_socket::{BindError, PrivateSocket};
 
 use crate::error::AdminError;
 use crate::server::{Handler, serve};
@@ -15,19 +10,9 @@ use crate::server::{Handler, serve};
 /// Where the daemon listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/culvert/culvert.sock";
 
-/// How long a socket that is taken may take to become free. A daemon that was killed just when it started a program leaves
-/// its sockets to that program's process for the moments until it has become the program.
-const PATIENCE: Duration = Duration::from_millis(500);
-const PAUSE: Duration = Duration::from_millis(20);
-
 /// The daemon's listening socket. Dropping it removes the file, if the file is still this socket.
 #[derive(Debug)]
-pub struct AdminSocket {
-    listener: UnixListener,
-    path: PathBuf,
-    /// Device and inode of our socket file.
-    identity: (u64, u64),
-}
+pub struct AdminSocket(PrivateSocket);
 
 impl AdminSocket {
     /// Creates the socket with mode 0600 and its folder (0755) if missing. A socket left over by a dead
@@ -38,157 +23,22 @@ impl AdminSocket {
     /// # Errors
     /// [`AdminError::AlreadyRunning`] if a daemon answers there, [`AdminError::Bind`] otherwise.
     pub fn bind(path: &Path) -> Result<Self, AdminError> {
-        let failed = |source| AdminError::Bind {
-            path: path.into(),
-            source,
-        };
-        refuse_if_taken(path)?;
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or_else(|| Path::new("."));
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(folder)
-            .map_err(failed)?;
-
-        // Between bind and chmod a socket has the mode that the umask leaves. It is made in a folder that
-        // nobody else can enter and renamed into place when its mode is right.
-        let nursery = folder.join(format!(".c{}", std::process::id()));
-        let _ = fs::remove_dir_all(&nursery);
-        DirBuilder::new().mode(0o700).create(&nursery).map_err(failed)?;
-        let made = bind_private(&nursery.join("s"), path);
-        let _ = fs::remove_dir_all(&nursery);
-        let (listener, identity) = made.map_err(failed)?;
-        Ok(Self {
-            listener,
-            path: path.into(),
-            identity,
+        PrivateSocket::bind(path).map(Self).map_err(|error| match error {
+            BindError::Taken => AdminError::AlreadyRunning { path: path.into() },
+            BindError::Io(source) => AdminError::Bind {
+                path: path.into(),
+                source,
+            },
         })
     }
 
     /// Path of the socket.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.0.path()
     }
 
     /// Answers requests with `handler` until this future is dropped; see [`serve`].
     pub async fn serve(&self, handler: impl Handler) {
-        serve(&self.listener, handler).await;
-    }
-}
-
-impl Drop for AdminSocket {
-    fn drop(&mut self) {
-        let ours =
-            fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
-        if ours {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn bind_private(nursery: &Path, path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
-    let listener = UnixListener::bind(nursery)?;
-    fs::set_permissions(nursery, Permissions::from_mode(0o600))?;
-    let found = fs::symlink_metadata(nursery)?;
-    fs::rename(nursery, path)?;
-    Ok((listener, (found.dev(), found.ino())))
-}
-
-/// Errors if `path` is served by somebody or is no socket at all.
-fn refuse_if_taken(path: &Path) -> Result<(), AdminError> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => {
-            let source = io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "a file that is no socket has that name; remove it or choose another path",
-            );
-            return Err(AdminError::Bind {
-                path: path.into(),
-                source,
-            });
-        }
-        _ => {}
-    }
-    let deadline = Instant::now() + PATIENCE;
-    while StdUnixStream::connect(path).is_ok() {
-        if Instant::now() > deadline {
-            return Err(AdminError::AlreadyRunning { path: path.into() });
-        }
-        std::thread::sleep(PAUSE);
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_socket_is_private_and_goes_away_with_its_owner() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("run/culvert.sock");
-        let socket = AdminSocket::bind(&path).unwrap();
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(
-            fs::read_dir(path.parent().unwrap()).unwrap().count(),
-            1,
-            "no left-over"
-        );
-        drop(socket);
-        assert!(!path.exists());
-    }
-
-    #[tokio::test]
-    async fn a_second_daemon_is_refused_and_a_dead_ones_socket_replaced() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("culvert.sock");
-        let first = AdminSocket::bind(&path).unwrap();
-        assert!(matches!(
-            AdminSocket::bind(&path),
-            Err(AdminError::AlreadyRunning { .. })
-        ));
-        drop(first);
-        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        assert!(path.exists(), "std leaves the file");
-        let second = AdminSocket::bind(&path).unwrap();
-        assert_eq!(second.path(), path);
-    }
-
-    #[tokio::test]
-    async fn a_socket_that_is_about_to_be_given_up_is_waited_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("culvert.sock");
-        let held = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        let holder = std::thread::spawn(move || {
-            std::thread::sleep(PATIENCE / 4);
-            drop(held);
-        });
-        assert!(AdminSocket::bind(&path).is_ok());
-        holder.join().unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_plain_file_is_never_replaced() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("precious");
-        fs::write(&path, "text").unwrap();
-        let error = AdminSocket::bind(&path).unwrap_err();
-        assert!(error.to_string().contains("no socket"), "{error}");
-        assert_eq!(fs::read_to_string(&path).unwrap(), "text");
-    }
-
-    #[tokio::test]
-    async fn an_owner_does_not_remove_its_successors_socket() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("culvert.sock");
-        let first = AdminSocket::bind(&path).unwrap();
-        fs::remove_file(&path).unwrap();
-        let _second = AdminSocket::bind(&path).unwrap();
-        drop(first);
-        assert!(path.exists());
+        serve(self.0.listener(), handler).await;
     }
 }

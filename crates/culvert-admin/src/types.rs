@@ -168,6 +168,12 @@ pub struct ClientInfo {
     pub client_id: u64,
     /// Name of the endpoint it is connected to.
     pub endpoint: String,
+    /// Id of its connection, as the management API has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<String>,
+    /// Groups it is in, as far as its login tells.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// Common name of its certificate, if it showed one.
     pub common_name: Option<String>,
     /// User name it logged in with, if it had to.

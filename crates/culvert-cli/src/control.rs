@@ -1,9 +1,9 @@
-//! `culvert kill` and `culvert reload`.
+//! `culvert kill`, `culvert reload` and `culvert plan`.
 
 use std::net::IpAddr;
 
 use clap::Args;
-use culvert_admin::{KillRequest, KillTarget};
+use culvert_admin::{KillRequest, KillTarget, ReloadReport};
 use serde_json::json;
 
 use crate::output::{Output, clean};
@@ -91,19 +91,35 @@ pub(crate) struct Reload {
 impl Reload {
     pub(crate) fn run(&self, output: &Output) -> anyhow::Result<()> {
         let report = self.daemon.talk(async |admin| admin.reload().await)?;
-        output.emit(&json!(report), || {
-            let mut text = String::new();
-            for applied in &report.applied {
-                text.push_str(&format!("{}\n", clean(applied)));
-            }
-            for warning in &report.warnings {
-                text.push_str(&format!("warning: {}\n", clean(warning)));
-            }
-            if text.is_empty() {
-                "the configuration is the same; certificates, keys, users and revocation lists were read again".into()
-            } else {
-                text
-            }
-        })
+        let same =
+            "the configuration is the same; certificates, keys, users and revocation lists were read again";
+        output.emit(&json!(report), || describe(&report, same))
     }
+}
+
+/// Arguments of `culvert plan`.
+#[derive(Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+impl Plan {
+    pub(crate) fn run(&self, output: &Output) -> anyhow::Result<()> {
+        let report = self.daemon.talk(async |admin| admin.plan().await)?;
+        let same = "the configuration is what is in force; a reload would read certificates, keys, users and revocation \
+                    lists again";
+        output.emit(&json!(report), || describe(&report, same))
+    }
+}
+
+fn describe(report: &ReloadReport, same: &str) -> String {
+    let mut text = String::new();
+    for applied in &report.applied {
+        text.push_str(&format!("{}\n", clean(applied)));
+    }
+    for warning in &report.warnings {
+        text.push_str(&format!("warning: {}\n", clean(warning)));
+    }
+    if text.is_empty() { same.to_owned() } else { text }
 }

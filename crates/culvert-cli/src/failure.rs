@@ -8,6 +8,8 @@ use culvert_auth::{AccessKeyError, UsersError};
 use culvert_pki::PkiError;
 use serde_json::json;
 
+use crate::manage::ManageError;
+
 /// The result is already on the output; only the exit status is left to give.
 #[derive(Debug)]
 pub(crate) struct Unsound;
@@ -50,6 +52,9 @@ fn describe(error: &anyhow::Error) -> String {
 }
 
 fn status(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<ManageError>() {
+        return error.status();
+    }
     if let Some(error) = error.downcast_ref::<AdminError>() {
         return match error {
             AdminError::Refused(refusal) if refusal.code == ErrorCode::NotFound => 4,

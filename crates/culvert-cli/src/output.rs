@@ -1,5 +1,6 @@
 //! What commands print: text for people or one JSON document.
 
+use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,22 +14,33 @@ use time::format_description::well_known::Rfc3339;
 
 /// Where results go.
 pub(crate) struct Output {
-    json: bool,
+    json: Cell<bool>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json }
+        Self {
+            json: Cell::new(json),
+        }
+    }
+
+    /// Has results printed as JSON from here on: commands on the API have a way of their own to say so.
+    pub(crate) fn want_json(&self) {
+        self.json.set(true);
     }
 
     /// Whether JSON is wanted.
     pub(crate) fn is_json(&self) -> bool {
-        self.json
+        self.json.get()
     }
 
     /// Prints the result in the wanted form. Text gets a final newline if it lacks one.
     pub(crate) fn emit(&self, json: &Value, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-        let mut text = if self.json { format!("{json:#}") } else { text() };
+        let mut text = if self.is_json() {
+            format!("{json:#}")
+        } else {
+            text()
+        };
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }

@@ -1,11 +1,12 @@
-//! `culvert profile`: a client profile for an endpoint of the configuration.
+//! `culvert profile`: a client profile for an endpoint of the configuration; `culvert profile export` writes those of
+//! managed endpoints.
 
 use std::fs;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 use culvert_config::{
     CertificatePolicy, ControlChannel, EndpointConfig, KeyDirection, StaticKeyWrap, TlsCryptV2,
 };
@@ -18,6 +19,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::keygen::{client_key, read_key};
+use crate::manage::Export;
 use crate::output::{Output, write_secret};
 use crate::pki::{CERTIFICATE_DAYS, Location, note_shortened};
 use crate::setup::Chosen;
@@ -26,9 +28,12 @@ use crate::setup::Chosen;
 #[derive(Args)]
 #[command(
     after_help = "The profile holds the client's private key: hand it over safely. With tls-crypt-v2 \
-    each profile gets a client key of its own."
+    each profile gets a client key of its own.",
+    args_conflicts_with_subcommands = true
 )]
 pub(crate) struct ProfileArguments {
+    #[command(subcommand)]
+    managed: Option<Managed>,
     #[command(flatten)]
     chosen: Chosen,
     /// Host name or address clients reach the endpoint by; may be given several times [default: the names in
@@ -60,8 +65,18 @@ pub(crate) struct ProfileArguments {
     location: Location,
 }
 
+/// Profiles of managed endpoints.
+#[derive(Subcommand)]
+enum Managed {
+    /// Print or write the profile of an endpoint that is managed through the API
+    Export(Export),
+}
+
 impl ProfileArguments {
     pub(crate) fn run(&self, output: &Output) -> anyhow::Result<()> {
+        if let Some(Managed::Export(arguments)) = &self.managed {
+            return arguments.run(output);
+        }
         let endpoint = self.chosen.endpoint()?;
         let certificate = endpoint.server_certificate.path();
         // Endpoints of the file name files.

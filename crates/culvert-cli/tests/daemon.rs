@@ -16,6 +16,8 @@ use culvert_admin::{
 
 fn client() -> ClientInfo {
     ClientInfo {
+        connection_id: None,
+        groups: Vec::new(),
         client_id: 7,
         endpoint: "office".into(),
         common_name: Some("laptop".into()),

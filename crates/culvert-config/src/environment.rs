@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use sha2::{Digest, Sha256};
 
-use crate::endpoint::{ConnectHandler, PasswordCheck};
+use crate::endpoint::{ConnectHandler, LogGroup, PasswordCheck};
 
 /// The surroundings of endpoints that are managed at run time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Environment {
     pub directories: Vec<Directory>,
     /// The connect handlers that may be asked about clients.
     pub connect_handlers: Vec<ConnectHandler>,
+    /// The log groups that connection logs may go to.
+    pub log_groups: Vec<LogGroup>,
     /// What there may be at most.
     pub quotas: Quotas,
 }
@@ -208,6 +210,13 @@ pub enum IpProtocol {
     Udp(PortRange),
     /// ICMP and ICMPv6.
     Icmp,
+    /// ICMP messages of one type, and of one code if it is given.
+    IcmpType {
+        /// The type, 8 for an echo request for instance.
+        kind: u8,
+        /// The code.
+        code: Option<u8>,
+    },
 }
 
 /// Destination ports from first to last.

@@ -57,7 +57,7 @@ fn a_sound_endpoint_has_the_documented_defaults() {
 fn what_concerns_the_packet_threads_is_read_or_refused_at_its_place() {
     let read = |text: &str| Config::from_str(text, "culvert.toml").unwrap();
     let default = read("");
-    assert_eq!(default.worker_cpus, []);
+    assert!(default.worker_cpus.is_empty());
     assert_eq!(default.moderation, Duration::from_millis(1));
     assert_eq!(default.offload, Offload::default());
     for (value, micros) in [

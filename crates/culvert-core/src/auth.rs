@@ -119,6 +119,8 @@ pub struct Grant {
 /// Why a client is turned away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rejection {
+    /// The backend's name for the reason, handed on with [`crate::Event::Refused`]; `None` where it has none of its own.
+    pub code: Option<&'static str>,
     /// For the log: cause and cure.
     pub log: String,
     /// For the person at the client; `None` says no more than that authentication failed.
@@ -132,6 +134,7 @@ impl Rejection {
     pub fn said(text: impl Into<String>) -> Self {
         let text = text.into();
         Self {
+            code: None,
             log: text.clone(),
             client_message: Some(text),
             retry_after: None,
@@ -141,6 +144,7 @@ impl Rejection {
     /// A rejection that tells only the log.
     pub fn silent(log: impl Into<String>) -> Self {
         Self {
+            code: None,
             log: log.into(),
             client_message: None,
             retry_after: None,

@@ -12,7 +12,7 @@ use culvert_wire::{KeyId, LinkAddr, PeerId};
 use smallvec::SmallVec;
 
 use crate::auth::{AuthTicket, Grant};
-use crate::event::{ClientId, ClientStatus};
+use crate::event::{ClientId, ClientStatus, Presented};
 use crate::link::SessionKey;
 use crate::negotiate::Negotiated;
 use crate::timers::Deadlines;
@@ -195,6 +195,16 @@ impl Live {
 }
 
 impl Profile {
+    /// What the client said about itself.
+    pub(crate) fn presented(&self) -> Presented {
+        let certificate = self.certificate.as_ref();
+        Presented {
+            username: self.username.clone(),
+            common_name: certificate.map(|certificate| certificate.common_name.clone()),
+            platform: self.peer_info.iv_plat().map(str::to_owned),
+        }
+    }
+
     /// The name to call the client by: its user name, else its common name.
     pub(crate) fn identity(&self) -> Option<&str> {
         let common_name = || self.certificate.as_ref().map(|c| c.common_name.as_str());

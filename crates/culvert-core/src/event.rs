@@ -87,12 +87,33 @@ pub struct Refused {
     pub client: ClientId,
     /// Where from.
     pub link: LinkAddr,
-    /// User name or common name, as far as known. Not necessarily proved.
-    pub identity: Option<String>,
+    /// Who it says it is. Not necessarily proved.
+    pub presented: Presented,
     /// Which rule, for metrics.
     pub kind: RefusalKind,
+    /// The backend's own name for the reason, if it gave one.
+    pub code: Option<&'static str>,
     /// What happened and what to do about it, for a person.
     pub reason: String,
+}
+
+/// What a client said about itself before it was let in, as far as it got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Presented {
+    /// Its user name.
+    pub username: Option<String>,
+    /// Common name of its certificate.
+    pub common_name: Option<String>,
+    /// What it runs on (`IV_PLAT`).
+    pub platform: Option<String>,
+}
+
+impl Presented {
+    /// The name to call the client by: its user name, else its common name.
+    pub fn identity(&self) -> Option<&str> {
+        let name = self.username.as_deref().or(self.common_name.as_deref());
+        name.filter(|name| !name.is_empty())
+    }
 }
 
 /// Which rule turned somebody away. The name is the metric label.

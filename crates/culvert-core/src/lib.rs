@@ -48,7 +48,7 @@ mod tombstones;
 pub use auth::{AuthDecision, AuthRequest, AuthTicket, Grant, Rejection, Secret, TokenProof};
 pub use culvert_wire::challenge::{DynamicChallenge, PendingMethod};
 pub use drops::{Counters, DropReason};
-pub use event::{ClientId, ClientStatus, DisconnectReason, Event, RefusalKind, Refused, Transmit};
+pub use event::{ClientId, ClientStatus, DisconnectReason, Event, Presented, RefusalKind, Refused, Transmit};
 pub use rate_limit::{AttemptLimits, Rate};
 pub use server::Server;
 pub use settings::{

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use culvert_query::params::Params;
+use culvert_service::{LogChange, StreamNaming};
 use time::OffsetDateTime;
 
 /// One verified request.
@@ -27,6 +28,18 @@ impl fmt::Debug for Call<'_> {
 }
 
 impl Call<'_> {
+    /// Adds what a log stream is named by whose group the caller named, but not the stream itself.
+    pub(crate) fn name_stream(&self, log: &mut LogChange) {
+        let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        if given(&log.group) && !given(&log.stream) {
+            let [random @ .., _, _, _, _] = (self.random)();
+            log.naming = StreamNaming {
+                now: self.now,
+                random,
+            };
+        }
+    }
+
     /// Fresh random bytes for the id of a resource.
     pub(crate) fn id_bytes(&self) -> [u8; 9] {
         let [id @ .., _, _, _, _, _, _, _] = (self.random)();

@@ -6,7 +6,8 @@ use culvert_service::ServiceError;
 
 use crate::actions::{
     availability_zones, connections, create_endpoint, endpoints, modify_endpoint, network_interfaces,
-    revocation_list, routes, rules, security_groups, subnets, tags, target_networks, vpc_attribute, vpcs,
+    revocation_list, routes, rules, security_group_rules, security_groups, subnets, tags, target_networks,
+    vpc_attribute, vpcs,
 };
 use crate::task::Task;
 use crate::{Call, Ec2};
@@ -57,11 +58,24 @@ const ACTIONS: &[(&str, Action)] = &[
     ("DescribeVpcAttribute", vpc_attribute::describe),
     ("DescribeSubnets", subnets::describe),
     ("DescribeSecurityGroups", security_groups::describe),
+    ("CreateSecurityGroup", security_groups::create),
+    ("DeleteSecurityGroup", security_groups::delete),
+    (
+        "AuthorizeSecurityGroupEgress",
+        security_group_rules::authorize_egress,
+    ),
+    (
+        "AuthorizeSecurityGroupIngress",
+        security_group_rules::authorize_ingress,
+    ),
+    ("RevokeSecurityGroupEgress", security_group_rules::revoke_egress),
+    ("RevokeSecurityGroupIngress", security_group_rules::revoke_ingress),
+    ("DescribeSecurityGroupRules", security_group_rules::describe),
     ("DescribeAvailabilityZones", availability_zones::describe),
     ("DescribeNetworkInterfaces", network_interfaces::describe),
 ];
 
-/// Actions of Client VPN that exist, but not here; and what to do instead.
+/// Actions that exist, but not here; and what to do instead.
 const UNSUPPORTED: &[(&str, &str)] = &[
     ("AcceptTransitGatewayClientVpnAttachment", NO_TRANSIT_GATEWAY),
     ("DeleteTransitGatewayClientVpnAttachment", NO_TRANSIT_GATEWAY),
@@ -69,8 +83,12 @@ const UNSUPPORTED: &[(&str, &str)] = &[
     ("GetClientVpnEndpointAuthorizationPolicy", NO_POLICY),
     ("ModifyClientVpnEndpointAuthorizationPolicy", NO_POLICY),
     ("DeleteClientVpnEndpointAuthorizationPolicy", NO_POLICY),
+    ("ModifySecurityGroupRules", NO_RULE_CHANGES),
+    ("UpdateSecurityGroupRuleDescriptionsEgress", NO_RULE_CHANGES),
+    ("UpdateSecurityGroupRuleDescriptionsIngress", NO_RULE_CHANGES),
 ];
 const NO_TRANSIT_GATEWAY: &str = "there are no transit gateways: associate subnets instead";
+const NO_RULE_CHANGES: &str = "rules stay as they are: authorize another rule and revoke this one";
 const NO_POLICY: &str = "there are no authorization policies: use authorization rules instead";
 
 /// Most characters of a refusal: it may repeat what the caller sent, and that may be long.

@@ -7,6 +7,7 @@
 //! task       what all actions do alike: DryRun, client tokens, changes of an endpoint
 //! listing    what all describe calls do alike: filters and pages
 //! form       values that forms carry as text
+//! permission what rules of security groups allow, as forms say it
 //! render/    resources as XML
 //! ```
 //!
@@ -19,6 +20,7 @@ mod call;
 mod dispatch;
 mod form;
 mod listing;
+mod permission;
 mod render;
 mod task;
 
@@ -27,7 +29,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use culvert_query::page::PageKey;
-use culvert_service::{Certificates, Environment, Registry, ServiceError, Tunnels};
+use culvert_service::{Certificates, Environment, Registry, SecurityGroups, ServiceError, Tunnels};
 
 pub use call::Call;
 
@@ -37,7 +39,9 @@ pub struct Ec2 {
     pub registry: Registry,
     /// The certificates they use.
     pub certificates: Certificates,
-    /// Networks, security groups, directories and quotas, as of now: a reload replaces them.
+    /// The security groups that are not declared.
+    pub security_groups: SecurityGroups,
+    /// Networks, declared security groups, directories and quotas, as of now: a reload replaces them.
     pub environment: Arc<ArcSwap<Environment>>,
     /// What runs.
     pub tunnels: Arc<dyn Tunnels>,

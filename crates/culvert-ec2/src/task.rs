@@ -20,7 +20,7 @@ pub(crate) struct Task<'a> {
     pub(crate) action: &'static str,
     /// The form.
     pub(crate) form: Group<'a>,
-    /// The surroundings, the same from beginning to end.
+    /// The surroundings that the configuration declares, the same from beginning to end.
     pub(crate) environment: Arc<Environment>,
 }
 
@@ -80,6 +80,13 @@ impl<'a> Task<'a> {
     {
         let registry = &self.ec2.registry;
         registry.change(self.once(repeat), id, |endpoint, _| change(endpoint))
+    }
+
+    /// The surroundings with the security groups of the store, as they are now. Whoever changes an endpoint reads them in
+    /// the change: only then they are as of the moment it is made.
+    pub(crate) fn surroundings(&self) -> Result<Environment, ServiceError> {
+        let groups = self.ec2.security_groups.list()?;
+        Ok(self.environment.with_security_groups(groups))
     }
 
     /// All endpoints, by creation.

@@ -1,9 +1,11 @@
 //! What an account would provide: the networks, security groups and directories that endpoints refer to, and the
-//! quotas. It comes from the operator's configuration and is not kept in the store.
+//! quotas. It comes from the operator's configuration; only security groups may be kept in the store, too.
 
 use ipnetwork::{Ipv4Network, Ipv6Network};
 
-pub use culvert_config::{EgressRule, IpProtocol, PortRange, Quotas, SecurityGroup, Vpc};
+pub use culvert_config::{EgressRule, IpProtocol, PortRange, Quotas, Vpc};
+
+use crate::security_group::SecurityGroup;
 
 /// The surroundings of endpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +26,23 @@ pub struct Environment {
     pub directories: Vec<Directory>,
     /// Names of the connect handlers, `AWSClientVPN-posture` for instance. Whom each asks is the daemon's business.
     pub connect_handlers: Vec<String>,
+    /// Names of the log groups, `/vpn/office` for instance. Where each is kept is the daemon's business.
+    pub log_groups: Vec<String>,
     /// What there may be at most.
     pub quotas: Quotas,
 }
 
 impl Environment {
+    /// The same with these security groups beside its own, which have precedence.
+    pub fn with_security_groups(&self, groups: Vec<SecurityGroup>) -> Self {
+        let mut environment = self.clone();
+        let more = groups
+            .into_iter()
+            .filter(|group| self.security_group(&group.id).is_none());
+        environment.security_groups.extend(more);
+        environment
+    }
+
     /// The VPC with this id.
     pub fn vpc(&self, id: &str) -> Option<&Vpc> {
         self.vpcs.iter().find(|vpc| vpc.id == id)

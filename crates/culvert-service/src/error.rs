@@ -64,7 +64,7 @@ impl ServiceError {
             ),
             Self::Store(StoreError::TooLarge { .. }) => ApiError::new(
                 ErrorCode::ResourceLimitExceeded,
-                "The endpoint has grown too large to be kept; remove rules or routes, or shorten their descriptions",
+                "The resource has grown too large to be kept; remove rules, routes or tags, or shorten descriptions",
             ),
             Self::Store(_) | Self::Record { .. } => ApiError::new(
                 ErrorCode::InternalError,

@@ -85,6 +85,20 @@ ids! {
     AssociationId "cvpn-assoc-",
     /// One client's connection, from its login to its end.
     ConnectionId "cvpn-connection-",
+    /// A security group that is kept in the store.
+    SecurityGroupId "sg-",
+    /// A rule of a security group.
+    SecurityGroupRuleId "sgr-",
+}
+
+/// The form of ids of EC2 resources: a prefix, and 8 or 17 hex digits.
+pub(crate) fn is_resource_id(text: &str, prefix: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|digits| {
+        matches!(digits.len(), 8 | 17)
+            && digits
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
 fn is_digits(text: &str) -> bool {

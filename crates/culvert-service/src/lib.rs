@@ -7,6 +7,7 @@
 //!   changes anything, and states a wish.
 //! - [`Registry`] keeps endpoints in a store: changes are serial, and what was acknowledged is there after a crash.
 //! - [`Certificates`] keeps what endpoints and clients prove themselves with.
+//! - [`SecurityGroups`] keeps the groups that are made at run time, beside those that the configuration declares.
 //! - Whoever runs endpoints takes a [`Snapshot`], puts it in force, and calls [`Registry::settle`], which makes wishes
 //!   facts. [`Tunnels`] is what it tells about connections.
 
@@ -28,6 +29,8 @@ mod registry;
 mod repeat;
 mod request;
 mod retry;
+mod security_group;
+mod security_groups;
 mod terminate;
 mod tunnels;
 
@@ -37,11 +40,12 @@ pub use crl::{Crl, Crls};
 pub use endpoint::{
     AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
 };
-pub use environment::{
-    Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, SecurityGroup, Subnet, Vpc,
-};
+pub use environment::{Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, Subnet, Vpc};
 pub use error::{AcmError, AcmErrorCode, ServiceError};
-pub use id::{AssociationId, CertificateArn, ConnectionId, EndpointId, MalformedId};
+pub use id::{
+    AssociationId, CertificateArn, ConnectionId, EndpointId, MalformedId, SecurityGroupId,
+    SecurityGroupRuleId,
+};
 pub use operations::Surroundings;
 pub use parts::{
     Access, Association, AssociationState, AuthorizationRule, CrlState, Origin, Route, RouteState,
@@ -51,7 +55,9 @@ pub use registry::{Registry, Snapshot, Stored};
 pub use repeat::Once;
 pub use request::{
     AuthenticationRequest, BannerChange, ConnectChange, CreateEndpoint, CreateRoute, EndpointSettings,
-    ImportCertificate, LogChange, ModifyEndpoint, Repeat, RuleRequest,
+    ImportCertificate, LogChange, ModifyEndpoint, Repeat, RuleRequest, StreamNaming,
 };
+pub use security_group::{Direction, Permission, Revocation, SecurityGroup, SecurityGroupRule};
+pub use security_groups::{CreateSecurityGroup, SecurityGroups};
 pub use terminate::{TerminateWhat, terminate};
 pub use tunnels::{Connection, ConnectionState, Termination, Tunnels, TunnelsError};

@@ -3,6 +3,7 @@
 //! ```text
 //! /certificate/<uuid>   a certificate, see [`Certificates`](crate::Certificates)
 //! /crl/<id>             the revocation list of an endpoint, DER
+//! /ec2/<id>             a security group, see [`SecurityGroups`](crate::SecurityGroups)
 //! /endpoint/<id>        an endpoint with all else that belongs to it
 //! /endpoints            changed with every change of any endpoint: what must hold between endpoints is checked against it
 //! ```
@@ -34,6 +35,8 @@ use crate::id::EndpointId;
 use crate::record;
 use crate::repeat::Once;
 use crate::retry::tries;
+use crate::security_group::SecurityGroup;
+use crate::security_groups;
 
 pub(crate) use crl::crl_key;
 
@@ -52,6 +55,8 @@ pub struct Snapshot {
     pub certificates: Vec<Certificate>,
     /// The revocation lists.
     pub crls: Crls,
+    /// The security groups, by id; those of the configuration are not among them.
+    pub security_groups: Vec<SecurityGroup>,
 }
 
 /// All endpoints as of one revision of the store.
@@ -91,11 +96,14 @@ impl Registry {
         let range = KeyRange::new(certificates::PREFIX, behind(ANY_CHANGE));
         let response = self.store.range(&RangeRequest::from(range))?;
         let (mut endpoints, mut certificates, mut lists) = (Vec::new(), Vec::new(), Vec::new());
+        let mut groups = Vec::new();
         for kv in response.kvs {
             if kv.key.as_bytes().starts_with(PREFIX.as_bytes()) {
                 endpoints.push(stored(&kv)?);
             } else if kv.key.as_bytes().starts_with(certificates::PREFIX.as_bytes()) {
                 certificates.push(certificates::read(kv)?);
+            } else if kv.key.as_bytes().starts_with(security_groups::PREFIX.as_bytes()) {
+                groups.push(record::read(&kv.key, &kv.value)?);
             } else if let Some(id) = crl::owner(&kv.key) {
                 lists.push((id, Crl::from_der(kv.value.into_bytes())));
             }
@@ -107,6 +115,7 @@ impl Registry {
             endpoints,
             certificates,
             crls: lists.into_iter().collect(),
+            security_groups: groups,
         })
     }
 
@@ -134,7 +143,8 @@ impl Registry {
         Ok(Listing { endpoints, changed })
     }
 
-    /// Changes behind this revision of what a [`Snapshot`] holds: endpoints, certificates and revocation lists.
+    /// Changes behind this revision of what a [`Snapshot`] holds: endpoints, certificates, revocation lists and
+    /// security groups.
     ///
     /// # Errors
     /// [`StoreError::Compacted`].

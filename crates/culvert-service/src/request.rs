@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use culvert_query::idempotency::{ClientToken, Fingerprint};
 use ipnetwork::{IpNetwork, Ipv4Network};
+use time::OffsetDateTime;
 
 use crate::certificate::PrivateKeyPem;
 use crate::endpoint::Transport;
@@ -104,6 +105,26 @@ pub struct LogChange {
     pub group: Option<String>,
     /// `CloudwatchLogStream`.
     pub stream: Option<String>,
+    /// What the name of a stream is made of where none is given.
+    pub naming: StreamNaming,
+}
+
+/// What the name of a stream is made of where none is given, besides the endpoint's id and the region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamNaming {
+    /// The day.
+    pub now: OffsetDateTime,
+    /// Random bytes.
+    pub random: [u8; 12],
+}
+
+impl Default for StreamNaming {
+    fn default() -> Self {
+        Self {
+            now: OffsetDateTime::UNIX_EPOCH,
+            random: [0; 12],
+        }
+    }
 }
 
 /// `ClientConnectOptions`, as far as given.

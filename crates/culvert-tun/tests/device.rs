@@ -317,8 +317,13 @@ fn root_clients_begin_only_what_their_security_groups_allow() {
         assert!(!begins(7000, host(7), 701).await, "no answer");
         let ports = EgressProtocol::Tcp(443..=443);
         let v6 = entry("fd00::/8", EgressProtocol::Icmp);
+        let echo = EgressProtocol::IcmpType {
+            kind: 8,
+            code: Some(0),
+        };
+        let echo = entry("10.99.0.0/24", echo);
         firewall
-            .replace(&rules(vec![entry("10.99.0.0/24", ports), v6]))
+            .replace(&rules(vec![entry("10.99.0.0/24", ports), v6, echo]))
             .await
             .unwrap();
         let table = sh("nft list ruleset");
@@ -330,6 +335,8 @@ fn root_clients_begin_only_what_their_security_groups_allow() {
             table.contains("meta l4proto ipv6-icmp ip6 daddr @egress"),
             "{table}"
         );
+        // nft names code 0 after that of another type.
+        assert!(table.contains("icmp type echo-request icmp code "), "{table}");
         drop(firewall);
         assert_eq!(sh("nft list tables"), "");
         assert!(begins(1005, host(5), 55).await, "the rules are gone");

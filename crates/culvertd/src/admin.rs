@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use culvert_admin::{
-    ClientInfo, ClientPage, ClientSelection, DaemonInfo, ErrorCode, Handler, KillRequest, KilledClient,
-    MAX_KILLED_LISTED, Peer, Request, RequestError, Response, StatusReport,
+    ClientInfo, ClientPage, ClientSelection, DaemonInfo, ErrorCode, ExplainRequest, Explanation, Handler,
+    KillRequest, KillTarget, KilledClient, MAX_KILLED_LISTED, Peer, Request, RequestError, Response,
+    StatusReport,
 };
+use culvert_config::EndpointConfig;
 use tokio::sync::Mutex;
 
 use crate::daemon::Daemon;
 use crate::endpoint::Endpoint;
+use crate::explain::explain;
 use crate::managed::Managed;
 
-/// Clients looked at in one go when some are to be ended.
-const KILL_PAGE: usize = 256;
+/// Clients looked at in one go when some are looked for.
+const PAGE: usize = 256;
 
 /// The daemon's side of the socket.
 pub(crate) struct Admin {
@@ -86,20 +89,37 @@ impl Admin {
         Ok(Response::BackedUp(report))
     }
 
+    async fn explain(&self, request: ExplainRequest) -> Answer<Response> {
+        let daemon = self.daemon.lock().await;
+        let mut found: Option<(ClientInfo, EndpointConfig)> = None;
+        for endpoint in chosen(&daemon, request.endpoint.as_deref())? {
+            let mut pages = Pages::of(endpoint, &request.client);
+            while let Some(matching) = pages.next().await? {
+                for client in matching {
+                    if found.is_some() {
+                        let text = format!("several clients have {}; choose one by its id", request.client);
+                        return Err(RequestError::new(ErrorCode::Refused, text));
+                    }
+                    found = Some((client, endpoint.config()));
+                }
+            }
+        }
+        let (client, config) = found.ok_or_else(|| nobody(&request.client))?;
+        let (allowed, steps) = explain(&config, &client.groups, request.destination, request.service);
+        Ok(Response::Explained(Box::new(Explanation {
+            client,
+            allowed,
+            steps,
+        })))
+    }
+
     /// Ends all clients that match, a page at a time: the control threads see to their clients in between.
     async fn kill(&self, request: KillRequest) -> Answer<Response> {
         let daemon = self.daemon.lock().await;
         let (mut clients, mut more) = (Vec::new(), 0);
         for endpoint in chosen(&daemon, request.endpoint.as_deref())? {
-            let mut after = None;
-            loop {
-                let page = endpoint.clients(after, KILL_PAGE).await.map_err(internal)?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.client_id);
-                let matching: Vec<ClientInfo> = page
-                    .into_iter()
-                    .filter(|client| request.target.matches(client))
-                    .collect();
+            let mut pages = Pages::of(endpoint, &request.target);
+            while let Some(matching) = pages.next().await? {
                 let ids: Vec<u64> = matching.iter().map(|client| client.client_id).collect();
                 let ended = endpoint.kill(&ids).await.map_err(internal)?;
                 for client in matching
@@ -115,13 +135,40 @@ impl Admin {
             }
         }
         if clients.is_empty() {
-            let text = format!(
-                "no connected client has {}; see `culvert status --clients`",
-                request.target
-            );
-            return Err(RequestError::new(ErrorCode::NotFound, text));
+            return Err(nobody(&request.target));
         }
         Ok(Response::Killed { clients, more })
+    }
+}
+
+fn nobody(target: &KillTarget) -> RequestError {
+    let text = format!("no connected client has {target}; see `culvert status --clients`");
+    RequestError::new(ErrorCode::NotFound, text)
+}
+
+/// The clients of an endpoint that match, found a page at a time.
+struct Pages<'a> {
+    endpoint: &'a Endpoint,
+    target: &'a KillTarget,
+    after: Option<u64>,
+}
+
+impl<'a> Pages<'a> {
+    fn of(endpoint: &'a Endpoint, target: &'a KillTarget) -> Self {
+        Self {
+            endpoint,
+            target,
+            after: None,
+        }
+    }
+
+    /// Those of the next page, if there is one.
+    async fn next(&mut self) -> Answer<Option<Vec<ClientInfo>>> {
+        let mut page = self.endpoint.clients(self.after, PAGE).await.map_err(internal)?;
+        let Some(last) = page.last() else { return Ok(None) };
+        self.after = Some(last.client_id);
+        page.retain(|client| self.target.matches(client));
+        Ok(Some(page))
     }
 }
 
@@ -163,6 +210,13 @@ impl Handler for Admin {
                     .map(Response::Reloaded)
                     .map_err(|error| RequestError::new(ErrorCode::Refused, format!("{error:#}")))
             }
+            Request::Plan => {
+                let planned = self.daemon.lock().await.plan().await;
+                planned
+                    .map(Response::Planned)
+                    .map_err(|error| RequestError::new(ErrorCode::Refused, format!("{error:#}")))
+            }
+            Request::Explain(request) => self.explain(request).await,
             Request::Backup => {
                 tracing::info!(uid = peer.uid, "asked for a backup");
                 self.backup().await

@@ -84,6 +84,7 @@ impl Start {
         panics::watch(place.fatal.clone());
         std::fs::create_dir_all(&config.run_dir)
             .with_context(|| format!("Failed to make {}", config.run_dir.display()))?;
+        place.logs.open(&config.environment.log_groups)?;
         let socket = AdminSocket::bind(&config.admin_socket)?;
         let opened = match &config.api {
             Some(_) => Some(Managed::open(&config)?),
@@ -145,6 +146,7 @@ impl Start {
         // Waits for the tasks to drop their sockets, so that their files are gone when the daemon is.
         tasks.shutdown().await;
         daemon.stop().await;
+        daemon.place.logs.close();
         tracing::info!("culvertd has stopped");
         outcome
     }
@@ -173,6 +175,7 @@ fn place(config: &Config, fatal: mpsc::Sender<Error>) -> Place {
         workers: config.workers.map_or(cores, usize::from),
         worker_cpus: config.worker_cpus.clone(),
         ledger: Arc::new(Ledger::new(Handle::current())),
+        logs: Arc::default(),
         moderation: config.moderation,
         ack_filter: config.ack_filter,
         offload: config.offload,

@@ -86,6 +86,26 @@ impl Fleet {
         Ok(())
     }
 
+    /// What [`Self::change`] would do, as far as it can be known before.
+    pub(crate) fn preview(&self, wishes: &[Wish]) -> Vec<(String, Done)> {
+        let wished = |endpoint: &&Endpoint| wishes.iter().any(|wish| wish.name() == endpoint.name());
+        let removed = self.endpoints.iter().filter(|endpoint| !wished(endpoint));
+        let mut preview: Vec<(String, Done)> = removed
+            .map(|endpoint| (endpoint.name().to_owned(), Done::Removed))
+            .collect();
+        for wish in wishes {
+            let Wish::Become(prepared) = wish else { continue };
+            let done = match self.get(wish.name()) {
+                None => Done::Started,
+                Some(endpoint) if endpoint.needs_restart(&prepared.config) => Done::Restarted,
+                Some(endpoint) if endpoint.config() == prepared.config => Done::Nothing,
+                Some(_) => Done::Changed,
+            };
+            preview.push((wish.name().to_owned(), done));
+        }
+        preview
+    }
+
     /// Makes the running endpoints those wished for. Tells what became of each that was to become something and of each
     /// that is gone, as nobody wished for it.
     pub(crate) async fn change(&mut self, wishes: Vec<Wish>, place: &Place) -> Vec<Outcome> {

@@ -3,8 +3,10 @@
 
 mod admin;
 mod clock;
+mod connection_log;
 mod daemon;
 mod endpoint;
+mod explain;
 mod fleet;
 mod logging;
 mod managed;

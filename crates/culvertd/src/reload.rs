@@ -3,12 +3,12 @@
 use anyhow::{Error, Result, bail};
 use culvert_admin::ReloadReport;
 use culvert_api::Tls;
-use culvert_config::{Config, EndpointConfig, Environment};
+use culvert_config::{Config, EndpointConfig, Environment, LogGroup};
 
 use crate::daemon::Daemon;
 use crate::endpoint::{Prepared, check_ports};
 use crate::fleet::{Outcome, Wish};
-use crate::managed::Managed;
+use crate::managed::{self, Managed};
 
 impl Daemon {
     /// Reads the configuration again and puts in force what changed. Clients stay connected, except those of endpoints
@@ -35,14 +35,52 @@ impl Daemon {
         for warning in &warnings {
             tracing::warn!("reload: {warning}");
         }
+        let groups = environment.log_groups.clone();
+        if let Err(error) = self.place.logs.open(&groups) {
+            tracing::error!("the reload is refused, the previous configuration stays in force: {error:#}");
+            return Err(error);
+        }
         let (mut applied, failed) = self.change_declared(endpoints).await;
         self.change_managed(environment, &mut applied, &mut warnings)
             .await?;
+        self.retain_log_groups(&groups);
         if let Some(error) = failed {
             return Err(error);
         }
         tracing::info!(changes = applied.len(), "the configuration was reloaded");
         Ok(ReloadReport { applied, warnings })
+    }
+
+    /// Tells what a reload would do, and changes nothing.
+    ///
+    /// # Errors
+    /// Fails when the configuration, a file it names or a port is unusable, as the reload would.
+    pub(crate) async fn plan(&mut self) -> Result<ReloadReport> {
+        let Plan {
+            endpoints,
+            environment,
+            mut warnings,
+        } = self.prepare()?;
+        let others = endpoints.iter().map(|prepared| prepared.config.clone()).collect();
+        let mut applied = managed::sentences(self.declared.preview(&wishes(endpoints)));
+        if let Some(managed) = &mut self.managed {
+            let preview = managed.preview(&environment, &self.place, &self.declared, others);
+            let (mut would, mut impossible) = preview.await?;
+            applied.append(&mut would);
+            warnings.append(&mut impossible);
+        }
+        Ok(ReloadReport { applied, warnings })
+    }
+
+    /// Ends the log groups that are no longer declared, unless an endpoint that could not be changed still writes to one.
+    fn retain_log_groups(&self, groups: &[LogGroup]) {
+        let used: Vec<String> = self
+            .endpoints()
+            .filter_map(|endpoint| Some(endpoint.config().connection_log.as_ref()?.group.clone()))
+            .collect();
+        self.place.logs.retain(|name| {
+            used.iter().any(|group| group == name) || groups.iter().any(|group| group.name == name)
+        });
     }
 
     /// Reads and checks everything, and changes nothing.
@@ -89,10 +127,7 @@ impl Daemon {
     /// Makes the endpoints of the configuration what it says. Returns what was done, and the first of the failures,
     /// which are all logged.
     async fn change_declared(&mut self, endpoints: Vec<Prepared>) -> (Vec<String>, Option<Error>) {
-        let wishes = endpoints
-            .into_iter()
-            .map(|prepared| Wish::Become(Box::new(prepared)));
-        let outcomes = self.declared.change(wishes.collect(), &self.place).await;
+        let outcomes = self.declared.change(wishes(endpoints), &self.place).await;
         let (mut applied, mut failed) = (Vec::new(), None);
         for Outcome { name, done } in outcomes {
             match done {
@@ -129,6 +164,13 @@ impl Daemon {
         warnings.append(&mut outcome.failed);
         Ok(())
     }
+}
+
+fn wishes(endpoints: Vec<Prepared>) -> Vec<Wish> {
+    let endpoints = endpoints.into_iter();
+    endpoints
+        .map(|prepared| Wish::Become(Box::new(prepared)))
+        .collect()
 }
 
 /// A configuration that was read again and found good.

@@ -10,8 +10,8 @@ use culvert_auth::{AccessKey, AccessKeyFile, AccessKeys};
 use culvert_ec2::Ec2;
 use culvert_query::page::PageKey;
 use culvert_service::{
-    Certificates, Connection, ConnectionId, EndpointId, Environment, Quotas, Registry, Termination, Tunnels,
-    TunnelsError,
+    Certificates, Connection, ConnectionId, EndpointId, Environment, Quotas, Registry, SecurityGroups,
+    Termination, Tunnels, TunnelsError,
 };
 use culvert_store::{EmbeddedStore, Options, Store};
 use rcgen::{
@@ -124,11 +124,13 @@ fn ec2(store: Arc<dyn Store>) -> Ec2 {
         security_groups: Vec::new(),
         directories: Vec::new(),
         connect_handlers: Vec::new(),
+        log_groups: Vec::new(),
         quotas: Quotas::default(),
     };
     Ec2 {
         registry: Registry::new(Arc::clone(&store)),
-        certificates: Certificates::new(store),
+        certificates: Certificates::new(Arc::clone(&store)),
+        security_groups: SecurityGroups::new(store),
         environment: Arc::new(ArcSwap::from_pointee(environment)),
         tunnels: Arc::new(Still),
         page_key: PageKey::new(&[7; 32]),

@@ -7,6 +7,7 @@
 mod authentication;
 mod conflict;
 mod connect_handler;
+mod connection_log;
 mod control_channel;
 mod crypto;
 mod network;
@@ -32,6 +33,7 @@ pub use authentication::{
     VerifyX509Name,
 };
 pub use connect_handler::{ConnectHandler, FUNCTION_PREFIX, HandlerTarget};
+pub use connection_log::{ConnectionLog, LogGroup, LogSink};
 pub use control_channel::{ControlChannel, KeyDirection, StaticKeyWrap, TlsAuth, TlsCryptV2};
 pub use crypto::{DataCipher, Digest, TlsVersion};
 pub use network::{Keepalive, Mssfix, NatRule, Route, StaticClient, TargetNetwork, TransportProtocols};
@@ -78,6 +80,8 @@ pub struct EndpointSpec {
     pub authentication: Authentication,
     /// Who else is asked before a client is let in; `None`: nobody.
     pub connect_handler: Option<ConnectHandler>,
+    /// Where it is kept who connected; `None`: nowhere.
+    pub connection_log: Option<ConnectionLog>,
     /// What wraps the control channel.
     pub control_channel: ControlChannel,
     /// Oldest TLS version a client may use.
@@ -176,6 +180,7 @@ impl EndpointSpec {
             server_private_key: server_private_key.into(),
             authentication,
             connect_handler: None,
+            connection_log: None,
             control_channel: ControlChannel::Plain,
             tls_version_min: TlsVersion::Tls12,
             data_ciphers: DataCipher::DEFAULT.to_vec(),

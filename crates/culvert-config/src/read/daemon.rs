@@ -13,7 +13,8 @@ use super::environment::environment;
 use super::table::Table;
 use super::values::{boolean, choice, moderation, number, path, word};
 use crate::config::{Config, Log, LogFormat};
-use crate::endpoint::{ConnectHandler, EndpointConfig};
+use crate::endpoint::EndpointConfig;
+use crate::environment::Environment;
 use crate::error::{ConfigError, Fault, Report};
 use crate::packets::{DEFAULT_MODERATION, Offload};
 
@@ -75,7 +76,7 @@ fn read_root<'d>(document: &'d Document<'d>, root: &'d DeTable<'_>, file: &Path)
     if api.is_none() {
         warn_of_unused(document, &environment);
     }
-    let endpoints = read_endpoints(document, table.tables("endpoint"), &environment.connect_handlers);
+    let endpoints = read_endpoints(document, table.tables("endpoint"), &environment);
     table.finish();
     document.is_sound().then(|| Config {
         path: file.into(),
@@ -161,7 +162,7 @@ fn level(text: &str) -> Result<String, Fault> {
 fn read_endpoints(
     document: &Document<'_>,
     tables: Vec<Table<'_, '_>>,
-    handlers: &[ConnectHandler],
+    environment: &Environment,
 ) -> Vec<EndpointConfig> {
     // Devices named in the file are taken before any is chosen for an endpoint that names none.
     let mut devices: HashSet<String> = HashSet::new();
@@ -171,7 +172,7 @@ fn read_endpoints(
     let mut endpoints: Vec<(String, EndpointConfig)> = Vec::new();
     for table in tables {
         let path = table.path.clone();
-        if let Some(endpoint) = read_endpoint(document, table, &mut devices, handlers) {
+        if let Some(endpoint) = read_endpoint(document, table, &mut devices, environment) {
             for (_, other) in &endpoints {
                 for (field, fault) in endpoint.conflicts_with(other) {
                     document.refuse_field(&path, fault.at(field));

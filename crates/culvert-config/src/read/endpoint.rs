@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::authentication::authentication;
 use super::control_channel::control_channel;
 use super::document::Document;
+use super::log_group::connection_log;
 use super::networks::networks;
 use super::table::Table;
 use super::values::{
@@ -20,6 +21,7 @@ use crate::endpoint::{
     AuthToken, Authentication, ClientCertificates, ConnectHandler, DataCipher, Digest, EndpointConfig,
     EndpointSpec, StaticClient, TlsVersion, TransportProtocols, default_device,
 };
+use crate::environment::Environment;
 use crate::error::Fault;
 
 /// Reads and validates one block; `None` when something was reported.
@@ -27,15 +29,19 @@ pub(crate) fn read_endpoint(
     document: &Document<'_>,
     table: Table<'_, '_>,
     devices: &mut HashSet<String>,
-    handlers: &[ConnectHandler],
+    environment: &Environment,
 ) -> Option<EndpointConfig> {
     let place = table.path.clone();
     let (mut spec, mut missing) = endpoint(&table, devices);
     spec.connect_handler = table.read("connect_handler", |value| {
-        word(value, |name| handler(name, handlers))
+        word(value, |name| handler(name, &environment.connect_handlers))
     });
     if table.has("connect_handler") && spec.connect_handler.is_none() {
         missing.push("connect_handler");
+    }
+    match connection_log(&table, &spec.name, &environment.log_groups) {
+        Ok(log) => spec.connection_log = log,
+        Err(()) => missing.push("connection_log"),
     }
     table.finish();
     match spec.validate() {

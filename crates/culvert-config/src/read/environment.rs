@@ -1,11 +1,12 @@
-//! `[account]`, `[quotas]`, `[[vpc]]`, `[[subnet]]`, `[[security_group]]`, `[[directory]]`, `[[connect_handler]]`: what
-//! an account would provide.
+//! `[account]`, `[quotas]`, `[[vpc]]`, `[[subnet]]`, `[[security_group]]`, `[[directory]]`, `[[connect_handler]]`,
+//! `[[log_group]]`: what an account would provide.
 
 use ipnetwork::IpNetwork;
 
 use super::authentication::password;
 use super::connect_handler::connect_handlers;
 use super::document::Document;
+use super::log_group::log_groups;
 use super::quotas::quotas;
 use super::security_group::security_groups;
 use super::table::{Table, Value};
@@ -33,6 +34,7 @@ pub(super) fn environment(document: &Document<'_>, root: &Table<'_, '_>) -> Envi
         security_groups,
         directories,
         connect_handlers: connect_handlers(document, root),
+        log_groups: log_groups(document, root),
         quotas,
     }
 }

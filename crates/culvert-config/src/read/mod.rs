@@ -9,6 +9,7 @@ mod daemon;
 mod document;
 mod endpoint;
 mod environment;
+mod log_group;
 mod networks;
 mod quotas;
 mod security_group;

@@ -266,6 +266,32 @@ pub(crate) fn mssfix(value: &Value<'_, '_>) -> Parsed<Mssfix> {
     }
 }
 
+/// A number of bytes: `65536`, or `"64K"`, `"64M"`, `"1G"`.
+pub(crate) fn size(value: &Value<'_, '_>) -> Parsed<u64> {
+    let bad = || {
+        Fault::new(
+            "this is not a size",
+            "write it as in \"64M\", or as a number of bytes",
+        )
+    };
+    let number = match value.value {
+        DeValue::Integer(_) => whole(value.value).and_then(|number| u64::try_from(number).ok()),
+        DeValue::String(text) => {
+            let (digits, scale) = match text.char_indices().last() {
+                Some((end, 'K')) => (text.get(..end), 1 << 10),
+                Some((end, 'M')) => (text.get(..end), 1 << 20),
+                Some((end, 'G')) => (text.get(..end), 1 << 30),
+                _ => (None, 1),
+            };
+            let plain = |digits: &&str| digits.bytes().all(|byte| byte.is_ascii_digit());
+            let number = digits.filter(plain).and_then(|digits| digits.parse::<u64>().ok());
+            number.and_then(|number| number.checked_mul(scale))
+        }
+        _ => None,
+    };
+    number.ok_or_else(bad)
+}
+
 /// A path, checked to be one and not the contents of a file.
 pub(crate) fn path<'v>(value: &Value<'v, '_>) -> Parsed<&'v str> {
     let text = text(value)?;

@@ -9,7 +9,7 @@ use super::Server;
 use super::tokens::TokenCheck;
 use crate::auth::{AuthRequest, AuthTicket, Secret, TokenProof};
 use crate::client::{Client, Judging, Profile, Stage};
-use crate::event::{Event, RefusalKind, Refused};
+use crate::event::{Event, Presented, RefusalKind, Refused};
 use crate::messages;
 use crate::negotiate::{Offer, negotiate};
 use crate::settings::CertificateDemand;
@@ -18,6 +18,8 @@ use crate::timers::TimerKind;
 /// A refusal on its way to log and client.
 pub(super) struct Refusal {
     pub(super) kind: RefusalKind,
+    /// The backend's name for the reason.
+    pub(super) code: Option<&'static str>,
     pub(super) log: String,
     /// The control message that tells the client.
     pub(super) message: Vec<u8>,
@@ -31,6 +33,11 @@ impl Server {
         message: KeyMethod2Client,
         certificate: Option<CertificateInfo>,
     ) {
+        let presented = Presented {
+            username: self.login_name(message.username.clone()),
+            common_name: certificate.as_ref().map(|shown| shown.common_name.clone()),
+            platform: message.peer_info.iv_plat().map(str::to_owned),
+        };
         match self.newcomer(now, client, message, certificate) {
             Ok((judging, request)) => {
                 client.stage = Stage::Judging(Box::new(judging));
@@ -43,7 +50,7 @@ impl Server {
                 );
                 self.events.push_back(Event::AuthRequested(Box::new(request)));
             }
-            Err(refusal) => self.refuse(now, client, refusal),
+            Err(refusal) => self.refuse_presented(now, client, presented, refusal),
         }
     }
 
@@ -65,6 +72,7 @@ impl Server {
             let log = cause.for_log(offer);
             Refusal {
                 kind: cause.kind(),
+                code: None,
                 log,
                 message: messages::auth_failed(Some(cause.for_client())),
             }
@@ -119,6 +127,7 @@ impl Server {
             let message = messages::auth_failed(Some(text));
             Err(Refusal {
                 kind: RefusalKind::MissingCredentials,
+                code: None,
                 log: log.into(),
                 message,
             })
@@ -152,7 +161,12 @@ impl Server {
 
     /// Turns a client away: log first, and the client as soon as it can read messages.
     pub(super) fn refuse(&mut self, now: Now, client: &mut Client, refusal: Refusal) {
-        self.note_refusal(client, refusal.kind, refusal.log);
+        let presented = presented(client);
+        self.refuse_presented(now, client, presented, refusal);
+    }
+
+    fn refuse_presented(&mut self, now: Now, client: &mut Client, presented: Presented, refusal: Refusal) {
+        self.tell_refusal(client, presented, refusal.kind, refusal.code, refusal.log);
         self.timers
             .set(&mut client.deadlines, client.id, TimerKind::Verdict, None);
         if matches!(&client.stage, Stage::Judging(judging) if judging.active) {
@@ -165,21 +179,40 @@ impl Server {
 
     /// Tells the owner that somebody is turned away, and that an open question is moot.
     pub(super) fn note_refusal(&mut self, client: &mut Client, kind: RefusalKind, reason: String) {
-        let mut identity = None;
-        if let Stage::Judging(judging) = &mut client.stage {
-            identity = judging.profile.identity().map(str::to_owned);
-            if let Some(ticket) = judging.ticket.take() {
-                self.events.push_back(Event::AuthAbandoned(ticket));
-            }
+        let presented = presented(client);
+        self.tell_refusal(client, presented, kind, None, reason);
+    }
+
+    fn tell_refusal(
+        &mut self,
+        client: &mut Client,
+        presented: Presented,
+        kind: RefusalKind,
+        code: Option<&'static str>,
+        reason: String,
+    ) {
+        if let Stage::Judging(judging) = &mut client.stage
+            && let Some(ticket) = judging.ticket.take()
+        {
+            self.events.push_back(Event::AuthAbandoned(ticket));
         }
         self.counters.refusals += 1;
         let refused = Refused {
             client: client.id,
             link: client.link,
-            identity,
+            presented,
             kind,
+            code,
             reason,
         };
         self.events.push_back(Event::Refused(Box::new(refused)));
+    }
+}
+
+/// What a client said about itself, once it is being judged.
+fn presented(client: &Client) -> Presented {
+    match &client.stage {
+        Stage::Judging(judging) => judging.profile.presented(),
+        _ => Presented::default(),
     }
 }

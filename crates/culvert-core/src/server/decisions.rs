@@ -65,6 +65,7 @@ impl Server {
                     client,
                     Refusal {
                         kind: RefusalKind::Rejected,
+                        code: rejection.code,
                         log: rejection.log,
                         message,
                     },
@@ -171,6 +172,7 @@ impl Server {
                     client,
                     Refusal {
                         kind: RefusalKind::VerdictTimeout,
+                        code: None,
                         log: log.into(),
                         message,
                     },
@@ -200,6 +202,7 @@ impl Server {
                         client,
                         Refusal {
                             kind: RefusalKind::Rejected,
+                            code: None,
                             log,
                             message,
                         },
@@ -226,6 +229,7 @@ fn challenge_refusal(challenge: DynamicChallenge) -> Refusal {
             let log = "the client was asked a question and returns with the answer".to_owned();
             Refusal {
                 kind: RefusalKind::Challenged,
+                code: None,
                 log,
                 message,
             }
@@ -235,6 +239,7 @@ fn challenge_refusal(challenge: DynamicChallenge) -> Refusal {
                 "the challenge does not fit into a control message; shorten its text or address".to_owned();
             Refusal {
                 kind: RefusalKind::Internal,
+                code: None,
                 log,
                 message: messages::auth_failed(None),
             }

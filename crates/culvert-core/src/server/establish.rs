@@ -124,7 +124,12 @@ impl Server {
         let peer_info = &judging.profile.peer_info;
         let full = |kind, log: String, text: &str| {
             let message = messages::auth_failed_for_now(peer_info, TRY_AGAIN, Some(text));
-            Refusal { kind, log, message }
+            Refusal {
+                kind,
+                code: None,
+                log,
+                message,
+            }
         };
         if self.live >= self.settings.max_clients as usize {
             let log = format!(
@@ -147,6 +152,7 @@ impl Server {
                 let message = messages::auth_failed(Some("The address reserved for you can't be used"));
                 Refusal {
                     kind: RefusalKind::Address,
+                    code: None,
                     log: other.to_string(),
                     message,
                 }
@@ -335,6 +341,7 @@ fn internal(log: String) -> Refusal {
     let message = messages::auth_failed(Some("The server can't set up the connection"));
     Refusal {
         kind: RefusalKind::Internal,
+        code: None,
         log,
         message,
     }

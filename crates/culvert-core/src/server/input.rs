@@ -10,7 +10,7 @@ use super::Server;
 use super::stateless::Opened;
 use crate::client::{Client, Stage};
 use crate::drops::DropReason;
-use crate::event::{ClientId, DisconnectReason, Event, RefusalKind, Refused};
+use crate::event::{ClientId, DisconnectReason, Event, Presented, RefusalKind, Refused};
 use crate::link::{LinkKey, SessionKey};
 use crate::timers::Deadlines;
 
@@ -203,8 +203,9 @@ impl Server {
         let refused = Refused {
             client: ClientId(0),
             link: from,
-            identity: None,
+            presented: Presented::default(),
             kind: RefusalKind::ClientKey,
+            code: None,
             reason,
         };
         self.events.push_back(Event::Refused(Box::new(refused)));

@@ -55,6 +55,7 @@ impl Server {
         let message = messages::token_expired();
         Err(Refusal {
             kind: RefusalKind::TokenExpired,
+            code: None,
             log: log.into(),
             message,
         })

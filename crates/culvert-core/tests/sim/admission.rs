@@ -33,6 +33,7 @@ fn a_rejected_client_reads_why_and_its_session_ends_five_seconds_later() {
             Some("wrong")
         );
         let rejection = Rejection {
+            code: Some("wrong-password"),
             log: "password mismatch".into(),
             client_message: Some("Wrong user name or password".into()),
             retry_after: None,
@@ -46,8 +47,12 @@ fn a_rejected_client_reads_why_and_its_session_ends_five_seconds_later() {
         refused_with(&world, host),
         (RefusalKind::Rejected, reason("Wrong user name or password"))
     );
-    assert_eq!(world.refused[0].identity.as_deref(), Some("ana"));
+    assert_eq!(world.refused[0].presented.identity(), Some("ana"));
     assert_eq!(world.refused[0].reason, "password mismatch");
+    assert_eq!(world.refused[0].code, Some("wrong-password"));
+    let presented = &world.refused[0].presented;
+    assert_eq!(presented.username.as_deref(), Some("ana"));
+    assert!(presented.platform.is_some());
     assert_eq!(world.server.counters().sessions, 1);
     world.run(3 * SECOND);
     assert_eq!(world.server.counters().sessions, 0);

@@ -1,7 +1,5 @@
 //! `CreateClientVpnEndpoint`.
 
-use std::collections::BTreeMap;
-
 use culvert_query::ApiError;
 use culvert_query::params::{Group, ParamError};
 use culvert_service::{
@@ -10,12 +8,11 @@ use culvert_service::{
 use ipnetwork::{IpNetwork, Ipv4Network};
 
 use super::settings;
+use super::tags::specified;
 use crate::form::{addresses, filled, optional_network, unsupported};
 use crate::render::{self, status};
 use crate::task::Task;
 
-/// Most tags of one request.
-const MAX_TAGS: usize = 50;
 /// What endpoints are called where tags are given.
 pub(super) const RESOURCE_TYPE: &str = "client-vpn-endpoint";
 /// The families of addresses that an endpoint could carry.
@@ -23,15 +20,17 @@ const FAMILIES: &[(&str, bool)] = &[("ipv4", true), ("ipv6", false), ("dual-stac
 
 /// Creates an endpoint.
 pub(crate) fn create(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
-    let request = read(&task.form)?;
+    let mut request = read(&task.form)?;
+    task.call.name_stream(&mut request.settings.connection_log);
     let repeat = task.repeat()?;
     task.ready()?;
     let id = EndpointId::from_random(task.call.id_bytes());
     let endpoint = task.ec2.registry.add(task.once(repeat.as_ref()), |endpoints| {
         // Read each time: only then they are as of the moment the endpoint is added.
         let certificates = task.ec2.certificates.list()?;
+        let environment = task.surroundings()?;
         let surroundings = Surroundings {
-            environment: &task.environment,
+            environment: &environment,
             certificates: &certificates,
             endpoints,
         };
@@ -59,7 +58,7 @@ fn read(form: &Group<'_>) -> Result<CreateEndpoint, ApiError> {
             &[("udp", Transport::Udp), ("tcp", Transport::Tcp)],
         )?,
         settings: settings::read(form)?,
-        tags: tags(form)?,
+        tags: specified(form, RESOURCE_TYPE)?,
     })
 }
 
@@ -105,25 +104,4 @@ fn method(form: &Group<'_>) -> Result<AuthenticationRequest, ParamError> {
         saml_provider_arn: within("FederatedAuthentication", "SAMLProviderArn"),
         self_service_saml_provider_arn: within("FederatedAuthentication", "SelfServiceSAMLProviderArn"),
     })
-}
-
-fn tags(form: &Group<'_>) -> Result<BTreeMap<String, String>, ApiError> {
-    let specifications = form.tag_specifications(MAX_TAGS)?;
-    let wrong = |reason: &str| ParamError::Value {
-        name: form.full_name("TagSpecification"),
-        value: String::new(),
-        reason: reason.to_owned(),
-    };
-    if specifications.len() > 1 {
-        return Err(wrong("There can be only one").into());
-    }
-    let mut tags = BTreeMap::new();
-    for specification in specifications {
-        if specification.resource_type != RESOURCE_TYPE {
-            return Err(wrong("Its ResourceType must be client-vpn-endpoint").into());
-        }
-        let pairs = specification.tags.into_iter();
-        tags.extend(pairs.map(|tag| (tag.key, tag.value.unwrap_or_default())));
-    }
-    Ok(tags)
 }

@@ -9,6 +9,7 @@ pub(crate) mod network_interfaces;
 pub(crate) mod revocation_list;
 pub(crate) mod routes;
 pub(crate) mod rules;
+pub(crate) mod security_group_rules;
 pub(crate) mod security_groups;
 mod settings;
 pub(crate) mod subnets;

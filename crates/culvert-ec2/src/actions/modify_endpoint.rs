@@ -13,15 +13,17 @@ use crate::task::Task;
 /// Changes what is given.
 pub(crate) fn modify(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
     let id = task.endpoint_id()?;
-    let change = read(&task.form)?;
+    let mut change = read(&task.form)?;
+    task.call.name_stream(&mut change.settings.connection_log);
     task.ready()?;
     task.ec2
         .registry
         .change(task.once(None), id, |endpoint, endpoints| {
             // Read each time: only then they are as of the moment the endpoint is changed.
             let certificates = task.ec2.certificates.list()?;
+            let environment = task.surroundings()?;
             let surroundings = Surroundings {
-                environment: &task.environment,
+                environment: &environment,
                 certificates: &certificates,
                 endpoints,
             };

@@ -39,7 +39,7 @@ pub(crate) fn describe(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
     task.form.boolean("IncludeManagedResources")?;
     let listing = Listing::read(task, FILTERS, &ids)?;
     task.ready()?;
-    let environment = &*task.environment;
+    let environment = &task.surroundings()?;
     let endpoints = task.endpoints()?;
     let mut interfaces: Vec<Interface<'_>> = endpoints.iter().flat_map(of_endpoint).collect();
     let known = |id: &str| interfaces.iter().any(|interface| interface.id == id);

@@ -2,7 +2,7 @@
 
 use culvert_query::ApiError;
 use culvert_query::params::{Group, ParamError};
-use culvert_service::{BannerChange, ConnectChange, EndpointSettings, LogChange};
+use culvert_service::{BannerChange, ConnectChange, EndpointSettings, LogChange, StreamNaming};
 
 use crate::form::{filled, owned, owned_texts, unsupported};
 
@@ -39,6 +39,7 @@ fn connection_log(form: &Group<'_>) -> Result<LogChange, ApiError> {
         enabled: options.boolean("Enabled")?,
         group: owned(&options, "CloudwatchLogGroup"),
         stream: owned(&options, "CloudwatchLogStream"),
+        naming: StreamNaming::default(),
     })
 }
 

@@ -89,9 +89,10 @@ pub(crate) fn apply_security_groups(task: &Task<'_>) -> Result<Vec<u8>, ServiceE
         return Err(task.form.missing("SecurityGroupId").into());
     }
     task.ready()?;
-    let applied = task.change(None, endpoint_id, |endpoint| {
-        endpoint.apply_security_groups(&task.environment, vpc_id, &groups)?;
-        Ok(endpoint.security_group_ids.clone())
+    let registry = &task.ec2.registry;
+    let applied = registry.change(task.once(None), endpoint_id, |endpoint, _| {
+        endpoint.apply_security_groups(&task.surroundings()?, vpc_id, &groups)?;
+        Ok::<_, ServiceError>(endpoint.security_group_ids.clone())
     })?;
     task.answer(|root| root.text_list("securityGroupIds", &applied))
 }

@@ -1,12 +1,8 @@
-//! What comes from the configuration, as XML: VPCs, subnets, zones, security groups; and the network interface that
+//! What comes from the configuration, as XML: VPCs, subnets, zones; and the network interface that
 //! stands for an association.
 
 use culvert_query::response::Element;
-use culvert_service::{
-    Association, AssociationId, AssociationState, EgressRule, Endpoint, Environment, IpProtocol, PortRange,
-    SecurityGroup, Subnet, Vpc,
-};
-use ipnetwork::IpNetwork;
+use culvert_service::{Association, AssociationId, AssociationState, Endpoint, Environment, Subnet, Vpc};
 
 /// Addresses of a subnet that AWS keeps for itself: its network's, its broadcast's, and three more.
 const RESERVED: u32 = 5;
@@ -85,51 +81,6 @@ pub(crate) fn zone(item: &mut Element<'_>, zone: &Zone, environment: &Environmen
     item.text("networkBorderGroup", &environment.region);
     item.text("zoneType", "availability-zone");
     item.text("zoneState", "available");
-}
-
-/// The members of a security group. What may come in isn't its business here: that is what authorization rules say.
-pub(crate) fn security_group(item: &mut Element<'_>, group: &SecurityGroup, environment: &Environment) {
-    item.text("groupId", &group.id);
-    item.list("ipPermissionsEgress", &group.egress, egress);
-    no_tags(item);
-    item.text("vpcId", &group.vpc_id);
-    let arn = format!(
-        "arn:aws:ec2:{}:{}:security-group/{}",
-        environment.region, environment.account_id, group.id
-    );
-    item.text("securityGroupArn", &arn);
-    item.text("ownerId", &environment.account_id);
-    item.text("groupName", &group.name);
-    item.text("groupDescription", &group.description);
-    item.text_list("ipPermissions", [""; 0]);
-}
-
-fn egress(item: &mut Element<'_>, rule: &EgressRule) {
-    let (name, ports) = protocol(rule);
-    item.text("ipProtocol", name);
-    if let Some((first, last)) = ports {
-        item.integer("fromPort", first);
-        item.integer("toPort", last);
-    }
-    let destination = rule.destination.to_string();
-    let (v4, v6) = match rule.destination {
-        IpNetwork::V4(_) => (Some(&destination), None),
-        IpNetwork::V6(_) => (None, Some(&destination)),
-    };
-    item.list("ipRanges", v4, |range, cidr| range.text("cidrIp", cidr));
-    item.list("ipv6Ranges", v6, |range, cidr| range.text("cidrIpv6", cidr));
-}
-
-/// Protocol and ports in EC2's words, where -1 stands for all.
-fn protocol(rule: &EgressRule) -> (&'static str, Option<(i32, i32)>) {
-    let range = |ports: PortRange| Some((i32::from(ports.first), i32::from(ports.last)));
-    match rule.protocol {
-        IpProtocol::All => ("-1", None),
-        IpProtocol::Tcp(ports) => ("tcp", range(ports)),
-        IpProtocol::Udp(ports) => ("udp", range(ports)),
-        IpProtocol::Icmp if rule.destination.is_ipv6() => ("icmpv6", Some((-1, -1))),
-        IpProtocol::Icmp => ("icmp", Some((-1, -1))),
-    }
 }
 
 /// The id of the interface of an association: it has the same digits.

@@ -4,6 +4,7 @@ use culvert_query::ErrorCode;
 
 use crate::lab::{Lab, encoded};
 use crate::revocation_list;
+use crate::security_groups::{self, WEB};
 
 /// A form for each action that would be answered in a lab whose endpoint is associated.
 pub(crate) fn forms(lab: &Lab, endpoint: &str) -> Vec<String> {
@@ -14,6 +15,7 @@ pub(crate) fn forms(lab: &Lab, endpoint: &str) -> Vec<String> {
         .id
         .clone();
     let crl = encoded(&revocation_list::list(lab, 1));
+    let group = security_groups::group(lab, "mine");
     let route = "&DestinationCidrBlock=10.1.0.0/16&TargetVpcSubnetId=subnet-0000000a";
     vec![
         lab.create_form().replace("10.8.0.0", "10.9.0.0") + "&VpnPort=1194",
@@ -45,6 +47,15 @@ pub(crate) fn forms(lab: &Lab, endpoint: &str) -> Vec<String> {
         "Action=DescribeVpcAttribute&VpcId=vpc-00000001&Attribute=enableDnsSupport".into(),
         "Action=DescribeSubnets".into(),
         "Action=DescribeSecurityGroups".into(),
+        format!(
+            "Action=AuthorizeSecurityGroupEgress&GroupId={group}&{WEB}&TagSpecification.1.ResourceType=security-group-rule&TagSpecification.1.Tag.1.Key=a"
+        ),
+        format!("Action=AuthorizeSecurityGroupIngress&GroupId={group}&{WEB}"),
+        "Action=DescribeSecurityGroupRules".into(),
+        format!("Action=RevokeSecurityGroupEgress&GroupId={group}&{WEB}"),
+        format!("Action=RevokeSecurityGroupIngress&GroupId={group}&{WEB}"),
+        format!("Action=DeleteSecurityGroup&GroupId={group}"),
+        "Action=CreateSecurityGroup&GroupName=other&GroupDescription=other&VpcId=vpc-00000001".into(),
         "Action=DescribeAvailabilityZones".into(),
         "Action=DescribeNetworkInterfaces".into(),
         of("TerminateClientVpnConnections", "&Username=ann"),
@@ -66,8 +77,9 @@ pub(crate) fn forms(lab: &Lab, endpoint: &str) -> Vec<String> {
 fn a_dry_run_changes_nothing_and_says_what_would_have_been() {
     let lab = Lab::new();
     let endpoint = lab.associated();
+    let forms = forms(&lab, &endpoint);
     let before = lab.ec2.registry.snapshot().unwrap();
-    for form in forms(&lab, &endpoint) {
+    for form in forms {
         assert_eq!(
             lab.code(&format!("{form}&DryRun=true")),
             ErrorCode::DryRunOperation,
@@ -134,6 +146,15 @@ fn an_action_that_exists_elsewhere_is_told_from_one_that_does_not() {
         ),
         (
             "DeleteClientVpnEndpointAuthorizationPolicy",
+            ErrorCode::UnsupportedOperation,
+        ),
+        ("ModifySecurityGroupRules", ErrorCode::UnsupportedOperation),
+        (
+            "UpdateSecurityGroupRuleDescriptionsEgress",
+            ErrorCode::UnsupportedOperation,
+        ),
+        (
+            "UpdateSecurityGroupRuleDescriptionsIngress",
             ErrorCode::UnsupportedOperation,
         ),
         ("RunInstances", ErrorCode::InvalidAction),

@@ -67,7 +67,7 @@ fn every_member_of_our_answers_is_in_the_model_and_is_parsed() {
         let action = action(&form);
         // The one that was created meanwhile has no target networks.
         let form = match action {
-            "DeleteClientVpnEndpoint" => form.replace(&endpoint, &id("cvpn-endpoint-", 3)),
+            "DeleteClientVpnEndpoint" => form.replace(&endpoint, &id("cvpn-endpoint-", 5)),
             _ => form.clone(),
         };
         answers.push(json!([action, lab.call(&form).unwrap()]));

@@ -77,6 +77,26 @@ fn every_setting_that_is_given_comes_back() {
 }
 
 #[test]
+fn a_connection_log_without_a_stream_gets_one_named_after_the_endpoint() {
+    let lab = Lab::new();
+    let form = lab.create_form().replace(
+        "ConnectionLogOptions.Enabled=false",
+        "ConnectionLogOptions.Enabled=true&ConnectionLogOptions.CloudwatchLogGroup=/vpn/office",
+    );
+    lab.members(&form);
+    let shown = lab.members("Action=DescribeClientVpnEndpoints");
+    let start = "<connectionLogOptions><Enabled>true</Enabled><CloudwatchLogGroup>/vpn/office</CloudwatchLogGroup>\
+                 <CloudwatchLogStream>cvpn-endpoint-";
+    let (_, stream) = shown.split_once(start).unwrap_or_else(|| panic!("{shown}"));
+    let (stream, _) = stream.split_once("</CloudwatchLogStream>").unwrap();
+    assert!(
+        stream.contains("-us-east-1-") && stream.matches('/').count() == 2,
+        "{stream}"
+    );
+    assert_eq!(stream.rsplit('-').next().map(str::len), Some(12), "{stream}");
+}
+
+#[test]
 fn an_endpoint_behind_a_host_of_the_operators_has_its_name() {
     let lab = Lab::new();
     let mut environment = (**lab.ec2.environment.load()).clone();
@@ -120,7 +140,7 @@ const REFUSED: &[(&str, &str, ErrorCode)] = &[
     (
         "Options.Enabled=false",
         "Options.Enabled=true",
-        ErrorCode::UnsupportedOperation,
+        ErrorCode::MissingParameter,
     ),
     (
         "Authentication.1.Type=certificate",

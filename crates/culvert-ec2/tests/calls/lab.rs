@@ -11,8 +11,8 @@ use culvert_query::params::{Limits, Params};
 use culvert_query::{ApiError, ErrorCode, Method, Request};
 use culvert_service::{
     Certificates, Connection, ConnectionId, ConnectionState, Directory, EgressRule, EndpointId, Environment,
-    ImportCertificate, IpProtocol, PortRange, PrivateKeyPem, Quotas, Registry, SecurityGroup, ServiceError,
-    Subnet, Termination, Tunnels, TunnelsError, Vpc,
+    ImportCertificate, IpProtocol, PortRange, PrivateKeyPem, Quotas, Registry, SecurityGroup, SecurityGroups,
+    ServiceError, Subnet, Termination, Tunnels, TunnelsError, Vpc,
 };
 use culvert_store::{EmbeddedStore, Options};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
@@ -99,6 +99,7 @@ impl Lab {
         Self {
             _folder: folder,
             ec2: Ec2 {
+                security_groups: SecurityGroups::new(store.clone()),
                 registry: Registry::new(store),
                 certificates,
                 environment: Arc::new(ArcSwap::from_pointee(environment)),
@@ -284,12 +285,14 @@ fn environment() -> Environment {
         nat: true,
         owner_id: None,
     };
-    let group = |id: &str, vpc: &str, name: &str, egress: Vec<EgressRule>| SecurityGroup {
-        id: id.into(),
-        vpc_id: vpc.into(),
-        name: name.into(),
-        description: format!("the group {name}"),
-        egress,
+    let group = |id: &str, vpc: &str, name: &str, egress: Vec<EgressRule>| {
+        SecurityGroup::from(&culvert_config::SecurityGroup {
+            id: id.into(),
+            vpc_id: vpc.into(),
+            name: name.into(),
+            description: format!("the group {name}"),
+            egress,
+        })
     };
     let rule = |destination: &str, protocol| EgressRule {
         destination: destination.parse().unwrap(),
@@ -342,6 +345,7 @@ fn environment() -> Environment {
             id: "d-0123456789".into(),
         }],
         connect_handlers: vec!["AWSClientVPN-posture".into()],
+        log_groups: vec!["/vpn/office".into()],
         quotas: Quotas::default(),
     }
 }

@@ -17,5 +17,6 @@ mod repetitions;
 mod revocation_list;
 mod routes;
 mod rules;
+mod security_groups;
 mod tags;
 mod target_networks;

@@ -39,6 +39,12 @@ const CHANGES: &[(&str, &str)] = &[
         "<connectionLogOptions><Enabled>false</Enabled></connectionLogOptions>",
     ),
     (
+        "ConnectionLogOptions.Enabled=true&ConnectionLogOptions.CloudwatchLogGroup=/vpn/office&\
+         ConnectionLogOptions.CloudwatchLogStream=a/b",
+        "<connectionLogOptions><Enabled>true</Enabled><CloudwatchLogGroup>/vpn/office</CloudwatchLogGroup>\
+         <CloudwatchLogStream>a/b</CloudwatchLogStream></connectionLogOptions>",
+    ),
+    (
         "SelfServicePortal=disabled&ClientConnectOptions.Enabled=true&ClientConnectOptions.LambdaFunctionArn=\
          arn:aws:lambda:us-east-1:123456789012:function:AWSClientVPN-posture",
         "<clientConnectOptions><enabled>true</enabled><lambdaFunctionArn>\
@@ -65,7 +71,9 @@ fn each_setting_changes_and_all_others_stay() {
     }
     let all = lab.members("Action=DescribeClientVpnEndpoints");
     for (change, shown) in CHANGES {
-        let overtaken = change.contains("CustomDnsServers") || *change == "VpcId=vpc-00000001";
+        let overtaken = change.contains("CustomDnsServers")
+            || *change == "VpcId=vpc-00000001"
+            || *change == "ConnectionLogOptions.Enabled=false";
         assert!(overtaken || all.contains(shown), "{change} was lost: {all}");
     }
     lab.members(&format!(

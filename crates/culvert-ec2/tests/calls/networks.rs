@@ -71,12 +71,12 @@ fn a_subnet_shows_zone_and_addresses() {
 fn a_security_group_shows_what_may_be_begun() {
     let lab = Lab::new();
     let wanted = "<securityGroupInfo><item><groupId>sg-00000002</groupId><ipPermissionsEgress>\
-        <item><ipProtocol>tcp</ipProtocol><fromPort>443</fromPort><toPort>444</toPort>\
-        <ipRanges><item><cidrIp>10.20.0.0/16</cidrIp></item></ipRanges><ipv6Ranges></ipv6Ranges></item>\
-        <item><ipProtocol>udp</ipProtocol><fromPort>443</fromPort><toPort>444</toPort>\
-        <ipRanges></ipRanges><ipv6Ranges><item><cidrIpv6>fd00::/8</cidrIpv6></item></ipv6Ranges></item>\
-        <item><ipProtocol>icmpv6</ipProtocol><fromPort>-1</fromPort><toPort>-1</toPort>\
-        <ipRanges></ipRanges><ipv6Ranges><item><cidrIpv6>fd00::/8</cidrIpv6></item></ipv6Ranges></item>\
+        <item><ipProtocol>tcp</ipProtocol><fromPort>443</fromPort><toPort>444</toPort><groups></groups>\
+        <ipRanges><item><cidrIp>10.20.0.0/16</cidrIp></item></ipRanges><ipv6Ranges></ipv6Ranges><prefixListIds></prefixListIds></item>\
+        <item><ipProtocol>udp</ipProtocol><fromPort>443</fromPort><toPort>444</toPort><groups></groups>\
+        <ipRanges></ipRanges><ipv6Ranges><item><cidrIpv6>fd00::/8</cidrIpv6></item></ipv6Ranges><prefixListIds></prefixListIds></item>\
+        <item><ipProtocol>icmpv6</ipProtocol><fromPort>-1</fromPort><toPort>-1</toPort><groups></groups>\
+        <ipRanges></ipRanges><ipv6Ranges><item><cidrIpv6>fd00::/8</cidrIpv6></item></ipv6Ranges><prefixListIds></prefixListIds></item>\
         </ipPermissionsEgress><tagSet></tagSet><vpcId>vpc-00000001</vpcId>\
         <securityGroupArn>arn:aws:ec2:us-east-1:123456789012:security-group/sg-00000002</securityGroupArn>\
         <ownerId>123456789012</ownerId><groupName>web</groupName><groupDescription>the group web</groupDescription>\
@@ -87,7 +87,8 @@ fn a_security_group_shows_what_may_be_begun() {
     );
     let default = lab.members("Action=DescribeSecurityGroups&GroupId.1=sg-00000001");
     assert!(
-        default.contains("<item><ipProtocol>-1</ipProtocol><ipRanges><item><cidrIp>0.0.0.0/0"),
+        default
+            .contains("<item><ipProtocol>-1</ipProtocol><groups></groups><ipRanges><item><cidrIp>0.0.0.0/0"),
         "{default}"
     );
 }

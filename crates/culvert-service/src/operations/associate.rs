@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::invalid;
 use crate::endpoint::Endpoint;
 use crate::environment::{Environment, Subnet, Vpc};
-use crate::id::AssociationId;
+use crate::id::{AssociationId, is_resource_id};
 use crate::parts::{Association, AssociationState, Origin, Route, RouteState, RouteTarget};
 
 /// The smallest subnet an endpoint may be associated with: /27.
@@ -174,16 +174,6 @@ fn find_subnet<'e>(environment: &'e Environment, id: &str) -> Result<&'e Subnet,
         )),
         _ => Ok(subnet),
     }
-}
-
-/// The form of ids of EC2 resources: a prefix, and 8 or 17 hex digits.
-fn is_resource_id(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix).is_some_and(|digits| {
-        matches!(digits.len(), 8 | 17)
-            && digits
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    })
 }
 
 #[cfg(test)]

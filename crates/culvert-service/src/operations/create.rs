@@ -35,6 +35,8 @@ impl Endpoint {
         check_log(request)?;
         settings::check_supported(&request.settings)?;
         check_description(request.settings.description.as_deref())?;
+        let connection_log =
+            ConnectionLog::Off.changed(&request.settings.connection_log, &id, surroundings.environment)?;
         let (vpc_id, security_group_ids) = placement(request, surroundings)?;
         let endpoint = Self {
             id,
@@ -49,7 +51,7 @@ impl Endpoint {
             client_cidr_block: client_cidr(request, surroundings)?,
             server_certificate: surroundings.server_certificate(&request.server_certificate_arn)?,
             authentication: authentication(&request.authentication, surroundings)?,
-            connection_log: ConnectionLog::Off,
+            connection_log,
             dns_servers: settings::dns_servers(&request.dns_servers)?,
             transport: request.transport.unwrap_or_default(),
             vpn_port: settings::vpn_port(request.settings.vpn_port.unwrap_or(DEFAULT_PORT))?,
@@ -417,7 +419,7 @@ mod tests {
             ),
             (
                 |r| r.settings.connection_log.enabled = Some(true),
-                ErrorCode::UnsupportedOperation,
+                ErrorCode::MissingParameter,
             ),
             (
                 |r| r.settings.client_connect.enabled = Some(true),

@@ -7,6 +7,7 @@
 mod associate;
 mod authorize;
 mod connect;
+mod connection_log;
 mod create;
 mod crl;
 mod modify;
@@ -14,7 +15,7 @@ mod route;
 mod security_groups;
 mod settings;
 mod settle;
-mod tags;
+pub(crate) mod tags;
 
 #[cfg(test)]
 pub(crate) mod samples;

@@ -68,6 +68,11 @@ impl Endpoint {
         self.client_connect = self
             .client_connect
             .changed(&change.settings.client_connect, surroundings.environment)?;
+        self.connection_log = self.connection_log.changed(
+            &change.settings.connection_log,
+            &self.id,
+            surroundings.environment,
+        )?;
         self.split_tunnel = change.settings.split_tunnel.unwrap_or(self.split_tunnel);
         self.disconnect_on_session_timeout = change
             .settings

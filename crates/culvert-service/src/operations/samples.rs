@@ -10,9 +10,10 @@ use crate::certificate::Certificate;
 use crate::endpoint::{
     AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
 };
-use crate::environment::{Environment, Quotas, SecurityGroup, Subnet, Vpc};
+use crate::environment::{Environment, Quotas, Subnet, Vpc};
 use crate::id::{AssociationId, CertificateArn, EndpointId};
 use crate::request::{AuthenticationRequest, CreateEndpoint, EndpointSettings, LogChange};
+use crate::security_group::SecurityGroup;
 
 pub(crate) const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
@@ -44,12 +45,14 @@ pub(crate) fn environment() -> Environment {
         nat: true,
         owner_id: None,
     };
-    let group = |id: &str, vpc: &str, name: &str| SecurityGroup {
-        id: id.into(),
-        vpc_id: vpc.into(),
-        name: name.into(),
-        description: String::new(),
-        egress: Vec::new(),
+    let group = |id: &str, vpc: &str, name: &str| {
+        SecurityGroup::from(&culvert_config::SecurityGroup {
+            id: id.into(),
+            vpc_id: vpc.into(),
+            name: name.into(),
+            description: String::new(),
+            egress: Vec::new(),
+        })
     };
     let mut foreign = subnet("subnet-000000f0", "vpc-00000001", "10.20.9.0/24", "us-east-1f");
     foreign.owner_id = Some("999999999999".into());
@@ -76,6 +79,7 @@ pub(crate) fn environment() -> Environment {
         ],
         directories: Vec::new(),
         connect_handlers: Vec::new(),
+        log_groups: Vec::new(),
         quotas: Quotas::default(),
     }
 }

@@ -151,11 +151,6 @@ pub(super) fn banner(before: &Banner, change: &BannerChange) -> Result<Banner, A
 pub(super) fn check_supported(settings: &EndpointSettings) -> Result<(), ApiError> {
     let wanted = [
         (
-            "ConnectionLogOptions.Enabled",
-            settings.connection_log.enabled == Some(true),
-            "false",
-        ),
-        (
             "SelfServicePortal",
             settings.self_service_portal == Some(true),
             "disabled",

@@ -22,28 +22,40 @@ impl Endpoint {
     /// # Errors
     /// `InvalidParameterValue` for a key or value that can't be, `TagLimitExceeded`. Nothing has changed then.
     pub fn create_tags(&mut self, tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
-        let mut after = self.tags.clone();
-        after.extend(tags.iter().map(|(key, value)| (key.clone(), value.clone())));
-        self.tags = checked(after)?;
-        Ok(())
+        set(&mut self.tags, tags)
     }
 
     /// Removes tags: each with this key, where a value is given only if it has that; all if none is named.
     pub fn delete_tags(&mut self, tags: &[(String, Option<String>)]) {
-        let named = |key: &String, value: &String| {
-            let mut tags = tags.iter();
-            tags.any(|(wanted, only)| wanted == key && only.as_ref().is_none_or(|only| only == value))
-        };
-        self.tags
-            .retain(|key, value| !tags.is_empty() && !named(key, value));
+        remove(&mut self.tags, tags);
     }
+}
+
+/// As [`Endpoint::create_tags`].
+pub(crate) fn set(
+    own: &mut BTreeMap<String, String>,
+    tags: &BTreeMap<String, String>,
+) -> Result<(), ApiError> {
+    let mut after = own.clone();
+    after.extend(tags.iter().map(|(key, value)| (key.clone(), value.clone())));
+    *own = checked(after)?;
+    Ok(())
+}
+
+/// As [`Endpoint::delete_tags`].
+pub(crate) fn remove(own: &mut BTreeMap<String, String>, tags: &[(String, Option<String>)]) {
+    let named = |key: &String, value: &String| {
+        let mut tags = tags.iter();
+        tags.any(|(wanted, only)| wanted == key && only.as_ref().is_none_or(|only| only == value))
+    };
+    own.retain(|key, value| !tags.is_empty() && !named(key, value));
 }
 
 /// Tags that a resource may have.
 ///
 /// # Errors
 /// As [`Endpoint::create_tags`].
-pub(super) fn checked(tags: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ApiError> {
+pub(crate) fn checked(tags: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ApiError> {
     for (key, value) in &tags {
         if key.starts_with(RESERVED) {
             return Err(invalid(

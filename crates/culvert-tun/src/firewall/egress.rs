@@ -49,6 +49,13 @@ pub enum EgressProtocol {
     Udp(RangeInclusive<u16>),
     /// ICMP, and ICMPv6 over IPv6.
     Icmp,
+    /// ICMP messages of one type, and of one code if it is given. It says nothing of ICMPv6.
+    IcmpType {
+        /// The type.
+        kind: u8,
+        /// The code.
+        code: Option<u8>,
+    },
 }
 
 /// What the entries of one set have in common, besides being of IPv6 or not.
@@ -61,6 +68,10 @@ enum Class {
         last: u16,
     },
     Icmp,
+    IcmpType {
+        kind: u8,
+        code: Option<u8>,
+    },
 }
 
 impl Class {
@@ -75,16 +86,31 @@ impl Class {
             EgressProtocol::Tcp(range) => ports("tcp", range),
             EgressProtocol::Udp(range) => ports("udp", range),
             EgressProtocol::Icmp => Self::Icmp,
+            EgressProtocol::IcmpType { kind, code } => Self::IcmpType {
+                kind: *kind,
+                code: *code,
+            },
         }
     }
 
-    /// Matches the protocol and its ports.
-    fn statement(self, v6: bool) -> Option<Statement<'static>> {
+    /// Matches the protocol and its ports, or types.
+    fn statements(self, v6: bool) -> Vec<Statement<'static>> {
         match self {
-            Self::All => None,
+            Self::All => Vec::new(),
             Self::Icmp => {
                 let name = if v6 { "ipv6-icmp" } else { "icmp" };
-                Some(matching(meta(MetaKey::L4proto), Operator::EQ, text(name)))
+                vec![matching(meta(MetaKey::L4proto), Operator::EQ, text(name))]
+            }
+            Self::IcmpType { kind, code } => {
+                let equals = |name, value: u8| {
+                    matching(
+                        field("icmp", name),
+                        Operator::EQ,
+                        Expression::Number(value.into()),
+                    )
+                };
+                let code = code.map(|code| equals("code", code));
+                std::iter::once(equals("type", kind)).chain(code).collect()
             }
             Self::Ports {
                 protocol,
@@ -99,7 +125,7 @@ impl Class {
                         range: [number(first), number(last)],
                     }))
                 };
-                Some(matching(field(protocol, "dport"), Operator::EQ, ports))
+                vec![matching(field(protocol, "dport"), Operator::EQ, ports)]
             }
         }
     }
@@ -132,7 +158,7 @@ pub(super) fn add_chain(batch: &mut Batch<'static>, device: &str, entries: &[Egr
         let name = format!("egress{number}");
         batch.add(set(device, &name, v6, &networks));
         let mut statements = vec![from(device)];
-        statements.extend(class.statement(v6));
+        statements.extend(class.statements(v6));
         let destination = field(if v6 { "ip6" } else { "ip" }, "daddr");
         statements.push(matching(destination, Operator::EQ, text(format!("@{name}"))));
         statements.push(Statement::Accept(None));

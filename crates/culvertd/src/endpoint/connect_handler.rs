@@ -68,6 +68,7 @@ pub(super) async fn ask(
 ) -> Result<Vec<String>, Rejection> {
     let question = question(endpoint, connection, request, groups);
     handler.ask(&question).await.map_err(|refusal| Rejection {
+        code: Some(refusal.reason.name()),
         log: format!("{}: {}", refusal.reason.name(), refusal.detail),
         client_message: Some(refusal.message),
         retry_after: None,

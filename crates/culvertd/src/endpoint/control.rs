@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::connection_ids::ConnectionIds;
+use super::connection_log::{EndpointLog, Target};
 use super::inbox::Input;
 use super::ledger::{self, Book};
 use super::login::Logins;
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Settings(Box<EndpointSettings>, oneshot::Sender<Result<(), SettingsError>>),
     /// Ask other login backends from now on.
     Logins(Arc<Logins>),
+    /// Log connections otherwise from now on.
+    Log(Target),
     /// Tell all clients to connect anew.
     Restart,
     /// End the sessions of revoked certificates.
@@ -71,6 +74,8 @@ pub(crate) struct Control {
     pub(crate) connection_ids: ConnectionIds,
     /// Where comings and goings are noted, if anybody manages the endpoint at run time.
     pub(crate) book: Option<Arc<Book>>,
+    /// Where connections are logged, if they are.
+    pub(crate) log: EndpointLog,
     /// The sockets of one worker, one per listening address: any of them can send to any client.
     pub(crate) sockets: Vec<Arc<AsyncUdpSocket>>,
     /// Beats with every turn of the loop, for the watchdog.
@@ -151,7 +156,8 @@ impl Loop {
         }
     }
 
-    /// When the loop must run even if nothing comes: the server's next timer, the end of a shutdown, the next heartbeat.
+    /// When the loop must run even if nothing comes: the server's next timer, the end of a shutdown, counters that are due, the next
+    /// heartbeat.
     fn wake_at(&self) -> Instant {
         let beat = Instant::now() + crate::watchdog::BEAT;
         let timer = self
@@ -159,7 +165,7 @@ impl Loop {
             .server
             .poll_timeout()
             .map(|(at, _)| Instant::from_std(at));
-        [timer, self.ends_at]
+        [timer, self.ends_at, self.control.log.wake_at()]
             .into_iter()
             .flatten()
             .fold(beat, Instant::min)
@@ -203,6 +209,7 @@ impl Loop {
         {
             self.control.server.handle_timeout(now);
         }
+        self.control.log.update(&self.control.server);
         self.transmit();
         while let Some(event) = self.control.server.poll_event() {
             self.event(event);
@@ -257,6 +264,7 @@ impl Loop {
                 _ => {}
             }
         }
+        self.control.log.event(&event);
         match event {
             Event::AuthRequested(request) => {
                 // No queue of its own: the server bounds the logins being judged, the backends bound those at work and
@@ -296,6 +304,7 @@ impl Loop {
             }
             Command::Settings(settings, answer) => drop(answer.send(server.replace_settings(now, *settings))),
             Command::Logins(logins) => self.control.logins = logins,
+            Command::Log(target) => self.control.log.replace(target),
             Command::Restart => {
                 let clients: Vec<ClientId> = server.clients_after(None).map(|status| status.client).collect();
                 for client in clients {

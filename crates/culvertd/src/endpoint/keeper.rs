@@ -210,6 +210,10 @@ fn egress(rules: &[EgressRule]) -> Vec<Egress> {
                 IpProtocol::Tcp(range) => EgressProtocol::Tcp(ports(range)),
                 IpProtocol::Udp(range) => EgressProtocol::Udp(ports(range)),
                 IpProtocol::Icmp => EgressProtocol::Icmp,
+                IpProtocol::IcmpType { kind, code } => EgressProtocol::IcmpType {
+                    kind: *kind,
+                    code: *code,
+                },
             },
         });
     }

@@ -271,7 +271,8 @@ pub(crate) fn now() -> OffsetDateTime {
     at(clock::now().unix)
 }
 
-fn at(unix: u64) -> OffsetDateTime {
+/// A moment of the Unix clock.
+pub(crate) fn at(unix: u64) -> OffsetDateTime {
     let unix = i64::try_from(unix).ok();
     unix.and_then(|unix| OffsetDateTime::from_unix_timestamp(unix).ok())
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)

@@ -10,6 +10,7 @@ use culvert_core::EndpointSettings;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::connection_log::Target;
 use super::control::Command;
 use super::material;
 use super::settings::{self, ProcessKeys};
@@ -121,12 +122,14 @@ impl Live {
             settings,
             logins,
         } = prepared;
+        let log = Target::of(&config);
         let state = State {
             config,
             crl: crl.clone(),
         };
         self.put_in_force(state, settings).await?;
         self.tell(Command::Logins(logins)).await;
+        self.tell(Command::Log(log)).await;
         if let Some(list) = crl {
             self.tell(Command::Revoke(list)).await;
         }

@@ -96,6 +96,7 @@ impl Logins {
                 })
             }
             Verdict::Reject { log, client_message } => AuthDecision::Reject(Rejection {
+                code: None,
                 log,
                 client_message,
                 retry_after: None,

@@ -2,6 +2,7 @@
 
 mod connect_handler;
 mod connection_ids;
+mod connection_log;
 mod control;
 mod granted;
 mod inbox;
@@ -37,6 +38,7 @@ use culvert_core::ClientId;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::watchdog::Heartbeat;
+use connection_ids::ConnectionIds;
 use control::Command;
 use ledger::Book;
 use live::Live;
@@ -64,6 +66,7 @@ pub(crate) struct Endpoint {
     orders: mpsc::Sender<keeper::Order>,
     crl_watch: Option<(Pem, tokio::task::JoinHandle<()>)>,
     heartbeat: Arc<Heartbeat>,
+    connection_ids: ConnectionIds,
     book: Option<Arc<Book>>,
 }
 
@@ -176,7 +179,7 @@ impl Endpoint {
             .await?;
         Ok(clients
             .iter()
-            .map(|client| status::client(self.name(), client))
+            .map(|client| status::client(self.name(), &self.connection_ids.of(client.client), client))
             .collect())
     }
 

@@ -52,7 +52,7 @@ fn connected(endpoint: &str, status: &ClientStatus) {
 }
 
 fn refused(endpoint: &str, refused: &Refused) {
-    let identity = refused.identity.as_deref().unwrap_or("-");
+    let identity = refused.presented.identity().unwrap_or("-");
     let (from, kind, reason) = (refused.link.remote(), refused.kind.name(), &refused.reason);
     match refused.kind {
         // Strangers cause these at will: they must not fill the log of an operator who didn't ask for them.

@@ -24,6 +24,7 @@ use nix::unistd::Pid;
 use tokio::sync::{mpsc, watch};
 
 use super::connection_ids::ConnectionIds;
+use super::connection_log::{EndpointLog, Target};
 use super::control::{self, Control};
 use super::inbox;
 use super::keeper::DeviceKeeper;
@@ -40,6 +41,7 @@ use super::tun::NumberedQueue;
 use super::worker::{self, WorkerParts};
 use super::{Endpoint, tcp};
 use crate::clock;
+use crate::connection_log::Writers;
 use crate::watchdog::Heartbeat;
 
 /// What an endpoint gets from the daemon.
@@ -59,6 +61,8 @@ pub(crate) struct Place {
     pub(crate) offload: Offload,
     /// Who is connected to managed endpoints.
     pub(crate) ledger: Arc<Ledger>,
+    /// Where connections are logged.
+    pub(crate) logs: Arc<Writers>,
     /// For files that end with the daemon.
     pub(crate) run_dir: PathBuf,
     /// Told when an endpoint can't go on and the daemon should end for the service manager to start it anew.
@@ -136,13 +140,16 @@ impl Endpoint {
         let (commands, command_receiver) = mpsc::channel(64);
         let book = place.ledger.open(&config.name, &commands);
         let heartbeat = Arc::new(Heartbeat::new());
+        let connection_ids = ConnectionIds::new();
+        let logs = Arc::clone(&place.logs);
         let control = Control {
+            log: EndpointLog::new(logs, &config.name, connection_ids, Target::of(&config)),
             shared: Arc::clone(&shared),
             server,
             inputs,
             commands: command_receiver,
             logins,
-            connection_ids: ConnectionIds::new(),
+            connection_ids,
             book: book.clone(),
             // A reply may leave from any socket of the port; those of the first worker do.
             sockets: registered.first().cloned().unwrap_or_default(),
@@ -177,6 +184,7 @@ impl Endpoint {
             orders,
             crl_watch: None,
             heartbeat,
+            connection_ids,
             book,
         };
         endpoint.watch_revocation_list();

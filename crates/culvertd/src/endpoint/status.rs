@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use culvert_admin::{ClientInfo, EndpointInfo, EndpointState, ListenerInfo, OffloadInfo, Transport};
 use culvert_config::EndpointConfig;
 use culvert_core::ClientStatus;
+use culvert_service::ConnectionId;
 use culvert_wire::Transport as LinkTransport;
 
 use super::control::Counters;
@@ -59,10 +60,12 @@ fn drops(shared: &Shared, counters: &Counters) -> BTreeMap<String, u64> {
 }
 
 /// A client, as of now.
-pub(crate) fn client(endpoint: &str, status: &ClientStatus) -> ClientInfo {
+pub(crate) fn client(endpoint: &str, connection: &ConnectionId, status: &ClientStatus) -> ClientInfo {
     ClientInfo {
         client_id: status.client.0,
         endpoint: endpoint.to_owned(),
+        connection_id: Some(connection.to_string()),
+        groups: status.groups.clone(),
         common_name: status
             .certificate
             .as_ref()

@@ -49,6 +49,7 @@ impl ApiServer {
         let ec2 = Ec2 {
             registry: managed.registry.clone(),
             certificates: managed.certificates.clone(),
+            security_groups: managed.security_groups.clone(),
             environment: Arc::clone(&managed.environment),
             tunnels: ledger,
             page_key: PageKey::new(&page_key),

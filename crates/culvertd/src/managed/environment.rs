@@ -11,7 +11,7 @@ pub(crate) fn environment(config: &Environment) -> service::Environment {
         host: config.account.host.clone(),
         vpcs: config.vpcs.clone(),
         subnets: config.subnets.iter().map(subnet).collect(),
-        security_groups: config.security_groups.clone(),
+        security_groups: config.security_groups.iter().map(Into::into).collect(),
         directories: config
             .directories
             .iter()
@@ -24,6 +24,7 @@ pub(crate) fn environment(config: &Environment) -> service::Environment {
             .iter()
             .map(|handler| handler.function.clone())
             .collect(),
+        log_groups: config.log_groups.iter().map(|group| group.name.clone()).collect(),
         quotas: config.quotas,
     }
 }

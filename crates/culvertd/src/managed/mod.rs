@@ -10,6 +10,8 @@ mod plan;
 mod resets;
 #[cfg(test)]
 mod samples;
+#[cfg(test)]
+pub(crate) use samples::sample_config;
 mod wish;
 
 use std::collections::HashMap;
@@ -18,17 +20,17 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
-use culvert_config::{Config, Environment};
+use culvert_config::{Config, EndpointConfig, Environment};
 use culvert_service as service;
-use culvert_service::{Certificates, EndpointState, Registry, Snapshot, Stored};
+use culvert_service::{Certificates, EndpointState, Registry, SecurityGroups, Snapshot, Stored};
 use culvert_store::{EmbeddedStore, Options, Revision};
 use time::OffsetDateTime;
 use tokio::task::spawn_blocking;
 
 use crate::endpoint::{Endpoint, Place};
-use crate::fleet::{Fleet, Outcome};
+use crate::fleet::{Done, Fleet, Outcome};
 use devices::Devices;
-use plan::Plan;
+use plan::{Around, Plan};
 
 pub(crate) use api::ApiServer;
 pub(crate) use backup::Backups;
@@ -38,6 +40,7 @@ pub(crate) use follow::follow;
 pub(crate) struct Managed {
     registry: Registry,
     certificates: Certificates,
+    security_groups: SecurityGroups,
     config: Environment,
     /// The same for the API; a reload replaces it.
     environment: Arc<ArcSwap<service::Environment>>,
@@ -71,7 +74,8 @@ impl Managed {
         let environment = environment::environment(&config.environment);
         let managed = Self {
             registry: Registry::new(Arc::clone(&shared)),
-            certificates: Certificates::new(shared),
+            certificates: Certificates::new(Arc::clone(&shared)),
+            security_groups: SecurityGroups::new(shared),
             config: config.environment.clone(),
             environment: Arc::new(ArcSwap::from_pointee(environment)),
             backups: Backups::new(store.clone(), &config.state_dir),
@@ -118,11 +122,15 @@ impl Managed {
     pub(crate) async fn apply(&mut self, place: &Place, declared: &Fleet, reread: bool) -> Result<Applied> {
         let snapshot = self.read().await?;
         self.devices.retain(|id| find(&snapshot, id.as_str()).is_some());
-        let mut plans = HashMap::new();
-        for stored in &snapshot.endpoints {
-            let plan = self.plan(&stored.endpoint, &snapshot, place, declared, reread);
-            plans.insert(stored.endpoint.id.to_string(), plan);
-        }
+        let environment = self.config.clone();
+        let around = Around {
+            environment: &environment,
+            place,
+            declared,
+            others: declared.endpoints().iter().map(Endpoint::config).collect(),
+            reread,
+        };
+        let plans = self.plans(&snapshot, &around);
         let mut reasons = Reasons::default();
         let (mut wishes, mut reset) = (Vec::new(), Vec::new());
         for (name, plan) in plans {
@@ -149,6 +157,46 @@ impl Managed {
             done,
             failed: reasons.sentences(),
         })
+    }
+
+    /// What [`Self::apply`] would do in other surroundings, beside these endpoints of the configuration: a sentence each,
+    /// and what it could not do.
+    ///
+    /// # Errors
+    /// Fails when the store can't be read.
+    pub(crate) async fn preview(
+        &mut self,
+        environment: &Environment,
+        place: &Place,
+        declared: &Fleet,
+        others: Vec<EndpointConfig>,
+    ) -> Result<(Vec<String>, Vec<String>)> {
+        let snapshot = self.read().await?;
+        let around = Around {
+            environment,
+            place,
+            declared,
+            others,
+            reread: false,
+        };
+        let (mut reasons, mut wishes) = (Reasons::default(), Vec::new());
+        for (name, plan) in self.plans(&snapshot, &around) {
+            if let Plan::Impossible(reason) = &plan {
+                reasons.note(&name, reason.clone());
+            }
+            wishes.extend(plan.wish(name));
+        }
+        let preview = self.fleet.preview(&wishes);
+        Ok((sentences(preview), reasons.sentences()))
+    }
+
+    fn plans(&mut self, snapshot: &Snapshot, around: &Around<'_>) -> HashMap<String, Plan> {
+        let mut plans = HashMap::new();
+        for stored in &snapshot.endpoints {
+            let plan = self.plan(&stored.endpoint, snapshot, around);
+            plans.insert(stored.endpoint.id.to_string(), plan);
+        }
+        plans
     }
 
     /// Ends the connections of endpoints whose change is to do so. One that was restarted has none.
@@ -197,6 +245,16 @@ impl Managed {
         .await?
         .context("Failed to write the store")
     }
+}
+
+/// What would be done, a sentence each.
+pub(crate) fn sentences(preview: Vec<(String, Done)>) -> Vec<String> {
+    let told = preview
+        .into_iter()
+        .filter_map(|(name, done)| Some(format!("endpoint {name} would be {}", done.name()?)));
+    let mut sentences: Vec<String> = told.collect();
+    sentences.sort();
+    sentences
 }
 
 /// Why endpoints could not become what was wished for.

@@ -1,6 +1,6 @@
 //! What is to happen with one managed endpoint.
 
-use culvert_config::{EndpointConfig, Resets};
+use culvert_config::{EndpointConfig, Environment, Resets};
 use culvert_service::{Endpoint, Snapshot};
 
 use super::wish::{Surroundings, runs};
@@ -41,27 +41,33 @@ impl Plan {
     }
 }
 
+/// What is decided by, beside the store.
+pub(super) struct Around<'a> {
+    /// Networks, security groups, directories, connect handlers.
+    pub(super) environment: &'a Environment,
+    /// What endpoints get from the daemon.
+    pub(super) place: &'a Place,
+    /// The running endpoints of the configuration.
+    pub(super) declared: &'a Fleet,
+    /// What the endpoints of the configuration are, or are to be. They come first.
+    pub(super) others: Vec<EndpointConfig>,
+    /// Whether files are read again for endpoints that did not change.
+    pub(super) reread: bool,
+}
+
 impl Managed {
     /// Decides about one endpoint. Reads what it needs and changes nothing.
-    pub(super) fn plan(
-        &mut self,
-        endpoint: &Endpoint,
-        snapshot: &Snapshot,
-        place: &Place,
-        declared: &Fleet,
-        reread: bool,
-    ) -> Plan {
+    pub(super) fn plan(&mut self, endpoint: &Endpoint, snapshot: &Snapshot, around: &Around<'_>) -> Plan {
         if !runs(endpoint) {
             return Plan::Absent;
         }
-        let others: Vec<EndpointConfig> = declared.endpoints().iter().map(|other| other.config()).collect();
-        let device = self.devices.of(&endpoint.id, |name| {
-            others.iter().any(|other| other.device == name)
-        });
+        let taken = |name: &str| around.others.iter().any(|other| other.device == name);
+        let device = self.devices.of(&endpoint.id, taken);
         let surroundings = Surroundings {
-            environment: &self.config,
+            environment: around.environment,
             certificates: &snapshot.certificates,
             crls: &snapshot.crls,
+            security_groups: &snapshot.security_groups,
         };
         let config = match surroundings.config(endpoint, &device) {
             Ok(config) => config,
@@ -69,23 +75,21 @@ impl Managed {
         };
         let running = self.fleet.get(endpoint.id.as_str());
         let before = running.map(|running| running.config());
-        if !reread && before.as_ref() == Some(&config) {
+        if !around.reread && before.as_ref() == Some(&config) {
             return Plan::Stay;
         }
-        let conflict = others
-            .iter()
-            .find_map(|other| config.conflicts(other).into_iter().next());
-        if let Some(conflict) = conflict {
+        let mut others = around.others.iter();
+        if let Some(conflict) = others.find_map(|other| config.conflicts(other).into_iter().next()) {
             return Plan::Impossible(conflict.to_string());
         }
         let keeps_ports = running.is_some_and(|running| !running.needs_restart(&config));
-        let held = self.fleet.endpoints().iter().chain(declared.endpoints());
+        let held = self.fleet.endpoints().iter().chain(around.declared.endpoints());
         if !keeps_ports && let Err(error) = check_ports(&config, held) {
             return Plan::Impossible(format!("{error:#}"));
         }
-        let strict = self.config.account.resets == Resets::Strict;
+        let strict = around.environment.account.resets == Resets::Strict;
         let resets = before.is_some_and(|before| strict && resets::ends_connections(&before, &config));
-        match Prepared::read(config, place) {
+        match Prepared::read(config, around.place) {
             Ok(prepared) => Plan::Become {
                 prepared: Box::new(prepared),
                 resets,

@@ -4,7 +4,8 @@ use culvert_config::{Config, EndpointConfig, Environment};
 use culvert_service::{
     Access, Association, AssociationId, AssociationState, AuthenticationMethod, AuthorizationRule, Banner,
     Certificate, CertificateArn, ClientConnect, ConnectionLog, Crl, CrlState, Crls, Endpoint, EndpointId,
-    EndpointState, Origin, PrivateKeyPem, Route, RouteState, RouteTarget, RuleState, StoredCrl, Transport,
+    EndpointState, Origin, PrivateKeyPem, Route, RouteState, RouteTarget, RuleState, SecurityGroup,
+    StoredCrl, Transport,
 };
 use time::OffsetDateTime;
 
@@ -62,6 +63,7 @@ pub(crate) struct Sample {
     pub(crate) certificates: Vec<Certificate>,
     pub(crate) crls: Crls,
     pub(crate) environment: Environment,
+    pub(crate) security_groups: Vec<SecurityGroup>,
 }
 
 impl Sample {
@@ -72,6 +74,7 @@ impl Sample {
             certificates: vec![certificate()],
             crls: Crls::default(),
             environment: Config::from_str(ENVIRONMENT, "culvert.toml").unwrap().environment,
+            security_groups: Vec::new(),
         }
     }
 
@@ -80,6 +83,7 @@ impl Sample {
             environment: &self.environment,
             certificates: &self.certificates,
             crls: &self.crls,
+            security_groups: &self.security_groups,
         };
         surroundings.config(&self.endpoint, "cvpn3")
     }
@@ -94,6 +98,13 @@ impl Sample {
         });
         self.crls = Crls::from_iter([(self.endpoint.id.clone(), crl)]);
     }
+}
+
+/// The configuration of the sample endpoint after a change.
+pub(crate) fn sample_config(change: impl FnOnce(&mut Endpoint)) -> EndpointConfig {
+    let mut sample = Sample::new();
+    change(&mut sample.endpoint);
+    sample.config().unwrap()
 }
 
 fn certificate() -> Certificate {

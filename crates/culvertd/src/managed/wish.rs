@@ -4,14 +4,15 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use culvert_config::{
-    Authentication, ClientCertificates, ConnectHandler, EgressRule, EndpointConfig, EndpointSpec,
-    Environment, IpProtocol, PasswordCheck, Pem, Route, Subnet, TargetNetwork, TransportProtocols,
+    Authentication, ClientCertificates, ConnectHandler, ConnectionLog, EgressRule, EndpointConfig,
+    EndpointSpec, Environment, IpProtocol, PasswordCheck, Pem, Route, Subnet, TargetNetwork,
+    TransportProtocols,
 };
 use culvert_policy::{Access, AuthorizationRule};
 use culvert_service as service;
 use culvert_service::{
     AssociationState, AuthenticationMethod, Certificate, CertificateArn, Crls, Endpoint, EndpointState,
-    RouteState, RouteTarget, RuleState,
+    RouteState, RouteTarget, RuleState, SecurityGroup,
 };
 
 /// Whether an endpoint runs: only while it has a target network that isn't on its way out.
@@ -31,12 +32,14 @@ fn associated(endpoint: &Endpoint) -> impl Iterator<Item = &str> {
 
 /// What stored endpoints refer to.
 pub(crate) struct Surroundings<'a> {
-    /// Networks, security groups and directories.
+    /// Networks, declared security groups and directories.
     pub(crate) environment: &'a Environment,
     /// The certificates that were imported.
     pub(crate) certificates: &'a [Certificate],
     /// The revocation lists that were imported.
     pub(crate) crls: &'a Crls,
+    /// The security groups that are not declared.
+    pub(crate) security_groups: &'a [SecurityGroup],
 }
 
 impl Surroundings<'_> {
@@ -61,6 +64,7 @@ impl Surroundings<'_> {
         self.networks(endpoint, &mut spec)?;
         spec.egress = self.egress(endpoint)?;
         spec.connect_handler = self.connect_handler(endpoint)?;
+        spec.connection_log = self.connection_log(endpoint)?;
         spec.validate().map_err(|problems| {
             let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
             texts.join("; ")
@@ -173,17 +177,37 @@ impl Surroundings<'_> {
         })
     }
 
+    /// What a security group allows clients to begin.
+    fn security_group(&self, id: &str) -> Result<Vec<EgressRule>, String> {
+        let mut declared = self.environment.security_groups.iter();
+        if let Some(group) = declared.find(|group| group.id == id) {
+            return Ok(group.egress.clone());
+        }
+        let mut stored = self.security_groups.iter();
+        let found = stored.find(|group| group.id == id);
+        found.map(|group| group.egress().collect()).ok_or_else(|| {
+            format!("there is no security group {id}; declare it with [[security_group]] and reload, or apply others")
+        })
+    }
+
+    fn connection_log(&self, endpoint: &Endpoint) -> Result<Option<ConnectionLog>, String> {
+        let service::ConnectionLog::On { group: name, stream } = &endpoint.connection_log else {
+            return Ok(None);
+        };
+        let mut groups = self.environment.log_groups.iter();
+        let found = groups.find(|group| group.name == *name);
+        found.map(|group| Some(group.stream(stream))).ok_or_else(|| {
+            format!("there is no log group {name}; declare it with [[log_group]] and reload, or switch the log off")
+        })
+    }
+
     /// What the endpoint's security groups allow together; `None` when that is everything.
     fn egress(&self, endpoint: &Endpoint) -> Result<Option<Vec<EgressRule>>, String> {
         let mut allowed: Vec<EgressRule> = Vec::new();
         for id in &endpoint.security_group_ids {
-            let mut groups = self.environment.security_groups.iter();
-            let group = groups.find(|group| group.id == *id).ok_or_else(|| {
-                format!("there is no security group {id}; declare it with [[security_group]] and reload, or apply others")
-            })?;
-            for rule in &group.egress {
-                if !allowed.contains(rule) {
-                    allowed.push(*rule);
+            for rule in self.security_group(id)? {
+                if !allowed.contains(&rule) {
+                    allowed.push(rule);
                 }
             }
         }
@@ -246,7 +270,7 @@ fn sessions(endpoint: &Endpoint, spec: &mut EndpointSpec) {
 mod tests {
     use super::*;
     use crate::managed::samples::{Sample, arn};
-    use culvert_service::{Association, Origin};
+    use culvert_service::{Association, Direction, Origin};
 
     #[test]
     fn an_endpoint_runs_while_it_has_a_target_network_that_stays() {
@@ -415,6 +439,22 @@ mod tests {
             sample.config().unwrap().egress,
             Some(Vec::new()),
             "nothing may be begun"
+        );
+    }
+
+    #[test]
+    fn a_stored_security_group_counts_as_a_declared_one_does() {
+        let mut sample = Sample::new();
+        let mut group = SecurityGroup::from(&sample.environment.security_groups[1]);
+        group.id = "sg-0000000a".into();
+        sample.security_groups = vec![group];
+        sample.endpoint.security_group_ids = vec!["sg-0000000a".into()];
+        assert_eq!(sample.config().unwrap().egress.as_ref().unwrap().len(), 1);
+        sample.security_groups[0].rules[0].direction = Direction::Ingress;
+        assert_eq!(
+            sample.config().unwrap().egress,
+            Some(Vec::new()),
+            "what may come in is no leave to go out"
         );
     }
 

@@ -1,0 +1,163 @@
+//! Explains why a client may begin to talk with a destination, or may not.
+
+use std::net::IpAddr;
+
+use culvert_admin::{ExplainStep, Service};
+use culvert_config::{EgressRule, EndpointConfig, IpProtocol, PortRange};
+use culvert_policy::Verdict;
+
+/// What is looked at, up to what decides, and the outcome.
+pub(crate) fn explain(
+    config: &EndpointConfig,
+    groups: &[String],
+    destination: IpAddr,
+    service: Option<Service>,
+) -> (bool, Vec<ExplainStep>) {
+    let mut steps = Vec::new();
+    let mut pass = |what: &str, passes: bool, why: String| {
+        let what = what.to_owned();
+        steps.push(ExplainStep { what, passes, why });
+        passes
+    };
+    let routes = config.forwarded_destinations();
+    let longest = routes
+        .iter()
+        .filter(|route| route.contains(destination))
+        .max_by_key(|route| route.prefix());
+    let allowed = match longest {
+        Some(route) => pass("route", true, format!("{route} leads there")),
+        None => pass(
+            "route",
+            false,
+            format!("no route leads to {destination}; add one"),
+        ),
+    } && {
+        let (passes, why) = rule(config, groups, destination);
+        pass("rule", passes, why)
+    } && {
+        let (passes, why) = egress(config, destination, service);
+        pass("security groups", passes, why)
+    };
+    (allowed, steps)
+}
+
+fn rule(config: &EndpointConfig, groups: &[String], destination: IpAddr) -> (bool, String) {
+    match config.policy().explain(groups, destination) {
+        Verdict::Allowed(network) => (
+            true,
+            format!("the rules for {network} are the most specific ones, and one of them admits the client"),
+        ),
+        Verdict::OtherGroups(network) => (
+            false,
+            format!(
+                "the rules for {network} are the most specific ones, and all of them are for groups the client is not in; \
+                 less specific rules do not count"
+            ),
+        ),
+        Verdict::NoRule | Verdict::NoRoute => (false, format!("no rule covers {destination}; authorize one")),
+    }
+}
+
+fn egress(config: &EndpointConfig, destination: IpAddr, service: Option<Service>) -> (bool, String) {
+    let Some(rules) = &config.egress else {
+        return (true, "they allow everything".to_owned());
+    };
+    let behind = |rule: &&EgressRule| rule.destination.contains(destination);
+    let found = rules.iter().filter(behind).find(|rule| speaks(rule, service));
+    match (found, service) {
+        (Some(rule), Some(service)) if matches!(rule.protocol, IpProtocol::IcmpType { .. }) => (
+            true,
+            format!("a rule for {} allows one type of {service}", rule.destination),
+        ),
+        (Some(rule), Some(service)) => (true, format!("a rule for {} allows {service}", rule.destination)),
+        (Some(rule), None) => (
+            true,
+            format!(
+                "a rule for {} allows some of it; name a service for more",
+                rule.destination
+            ),
+        ),
+        (None, Some(service)) => (false, format!("no rule allows {service} to {destination}")),
+        (None, None) => (false, format!("no rule allows anything to {destination}")),
+    }
+}
+
+/// Whether a rule is about a service; `None`: any.
+fn speaks(rule: &EgressRule, service: Option<Service>) -> bool {
+    let within = |range: &PortRange, port: u16| (range.first..=range.last).contains(&port);
+    match (&rule.protocol, service) {
+        (_, None) | (IpProtocol::All, _) => true,
+        (IpProtocol::Tcp(range), Some(Service::Tcp(port)))
+        | (IpProtocol::Udp(range), Some(Service::Udp(port))) => within(range, port),
+        (IpProtocol::Tcp(_) | IpProtocol::Udp(_), _) | (_, Some(Service::Tcp(_) | Service::Udp(_))) => false,
+        (_, Some(Service::Icmp)) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::managed::sample_config;
+
+    fn told(
+        change: impl FnOnce(&mut culvert_service::Endpoint),
+        destination: &str,
+        service: &str,
+    ) -> (bool, String) {
+        let config = sample_config(change);
+        let (allowed, steps) = explain(
+            &config,
+            &["staff".to_owned()],
+            destination.parse().unwrap(),
+            service.parse().ok(),
+        );
+        assert_eq!(allowed, steps.iter().all(|step| step.passes));
+        (allowed, steps.last().unwrap().why.clone())
+    }
+
+    #[test]
+    fn what_decides_comes_last() {
+        let (allowed, why) = told(|_| {}, "192.0.2.1", "");
+        assert!(!allowed && why.contains("no route"), "{why}");
+        let (allowed, why) = told(|endpoint| endpoint.rules.clear(), "10.20.1.10", "");
+        assert!(!allowed && why.contains("no rule covers"), "{why}");
+        let other = |endpoint: &mut culvert_service::Endpoint| {
+            let mut rule = endpoint.rules[0].clone();
+            rule.destination = "10.20.1.0/24".parse().unwrap();
+            rule.access = culvert_service::Access::Group("admins".into());
+            endpoint.rules.push(rule);
+        };
+        let (allowed, why) = told(other, "10.20.1.10", "");
+        assert!(
+            !allowed && why.contains("10.20.1.0/24") && why.contains("not in"),
+            "{why}"
+        );
+        let (allowed, why) = told(other, "10.20.2.10", "");
+        assert!(allowed && why.contains("everything"), "{why}");
+    }
+
+    #[test]
+    fn security_groups_are_about_services() {
+        let web = |endpoint: &mut culvert_service::Endpoint| {
+            endpoint.security_group_ids = vec!["sg-00000001".into()];
+        };
+        for (service, allowed, part) in [
+            ("443/tcp", true, "allows 443/tcp"),
+            ("80/tcp", false, "no rule allows 80/tcp"),
+            ("443/udp", false, "no rule"),
+            ("icmp", false, "no rule"),
+            ("", true, "some of it"),
+        ] {
+            let (outcome, why) = told(web, "10.20.1.10", service);
+            assert!(outcome == allowed && why.contains(part), "{service}: {why}");
+        }
+        let ping = |endpoint: &mut culvert_service::Endpoint| {
+            endpoint.security_group_ids = vec!["sg-00000002".into()];
+        };
+        assert!(told(ping, "10.20.1.10", "icmp").0);
+        let none = |endpoint: &mut culvert_service::Endpoint| {
+            endpoint.security_group_ids = vec!["sg-00000003".into()];
+        };
+        assert!(!told(none, "10.20.1.10", "").0);
+    }
+}
