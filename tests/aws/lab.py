@@ -31,6 +31,8 @@ MORE = [f"sg-0123456789abcde{digit:02x}" for digit in range(5)]
 DIRECTORY = "d-0123456789"
 LOG_GROUP = "/vpn/office"
 OTHER_LOG_GROUP = "plain"
+CLOUD_GROUP = "/vpn/cloud"
+CLOUD_PORT = 4566
 
 # The address of the first client, the one clients dial, and the ones behind it: in the two subnets, and beyond the first one.
 CLIENT_0 = "192.0.2.2"
@@ -119,6 +121,11 @@ update_interval = "1s"
 [[log_group]]
 name = "{OTHER_LOG_GROUP}"
 folder = "{WORK}/log"
+update_interval = "1s"
+
+[[log_group]]
+name = "{CLOUD_GROUP}"
+cloudwatch = {{ endpoint = "http://127.0.0.1:{CLOUD_PORT}", region = "{REGION}", access_key_file = "{WORK}/access-keys.toml" }}
 update_interval = "1s"
 """ + "".join(
     f"""

@@ -1,13 +1,19 @@
 """Connection logs: what is in them, field by field, and where they go."""
 
 import json
+import re
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from expect import CONNECTION, CONNECTION_TIME, COUNT, Like, refused
-from lab import CLIENT_0, IN_A, LOG_GROUP, OTHER_LOG_GROUP, REGION, WORK, eventually
-from manage import directory_option
+from lab import CLIENT_0, CLOUD_GROUP, CLOUD_PORT, IN_A, LOG_GROUP, OTHER_LOG_GROUP, REGION, WORK, eventually
+from manage import directory_option, settled
 
 ANA = ("ana", "correct horse")
 AUTOMATIC = Like(rf"cvpn-endpoint-[0-9a-f]{{17}}-{REGION}-20\d\d/\d\d/\d\d-[0-9A-Za-z]{{12}}")
@@ -182,6 +188,102 @@ def test_the_last_words_of_a_stopping_daemon_are_written(daemon, ec2, associated
     daemon.restart()
     resets = [item for item in entries("stopping") if item["connection-log-type"] == "connection-reset"]
     assert len(resets) == 1 and resets[0]["connection-end-time"] == CONNECTION_TIME
+
+
+class CloudWatch:
+    """A stand-in for CloudWatch Logs, which checks signatures, goes away and comes back."""
+
+    def __init__(self, key_id, secret):
+        self.auth = SigV4Auth(Credentials(key_id, secret), "logs", REGION)
+        self.groups, self.streams, self.forged = set(), {}, []
+        self.server = None
+
+    def start(self):
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                service.check(self.headers, body)
+                status, answer = service.serve(self.headers["X-Amz-Target"], json.loads(body))
+                answer = json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", CLOUD_PORT), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        if self.server is not None:
+            self.server.shutdown()
+            self.server.server_close()
+            self.server = None
+
+    def check(self, headers, body):
+        """Notes a request whose signature isn't what botocore makes of it."""
+        names = ["Content-Type", "Host", "X-Amz-Date", "X-Amz-Target"]
+        request = AWSRequest("POST", f"http://{headers['Host']}/", {name: headers[name] for name in names}, body)
+        request.context["timestamp"] = headers["X-Amz-Date"]
+        to_sign = self.auth.string_to_sign(request, self.auth.canonical_request(request))
+        sent = re.search(r"Signature=([0-9a-f]{64})$", headers["Authorization"])[1]
+        if self.auth.signature(to_sign, request) != sent:
+            self.forged.append(headers["Authorization"])
+
+    def serve(self, target, request):
+        def refused(code):
+            return 400, {"__type": code, "message": "no"}
+
+        action = target.removeprefix("Logs_20140328.")
+        place = (request["logGroupName"], request.get("logStreamName"))
+        if action == "CreateLogGroup":
+            if place[0] in self.groups:
+                return refused("ResourceAlreadyExistsException")
+            self.groups.add(place[0])
+        elif action == "CreateLogStream":
+            if place[0] not in self.groups:
+                return refused("ResourceNotFoundException")
+            self.streams[place] = []
+        else:
+            if place not in self.streams:
+                return refused("ResourceNotFoundException")
+            times = [event["timestamp"] for event in request["logEvents"]]
+            assert times == sorted(times)
+            self.streams[place] += [json.loads(event["message"]) for event in request["logEvents"]]
+        return 200, {}
+
+
+def test_nothing_is_lost_while_cloudwatch_logs_is_away(daemon, ec2, associated, connect, ana):
+    service = CloudWatch(daemon.key_id, daemon.secret)
+    service.start()
+    try:
+        endpoint = associated(ConnectionLogOptions=log_to(CLOUD_GROUP, "away"))
+
+        def kept(kind):
+            found = service.streams.get((CLOUD_GROUP, "away"), [])
+            return [item for item in found if item["connection-log-type"] == kind]
+
+        connect(endpoint, ana, "explicit-exit-notify").connected().stop()
+        eventually("the end is delivered", lambda: kept("connection-reset"))
+        assert kept("connection-attempt")[0] == entry(endpoint)
+        service.stop()
+        connect(endpoint, ana, "explicit-exit-notify").connected().stop()
+        # It stays away over a restart of the daemon, too.
+        daemon.restart()
+        settled(ec2, endpoint)
+        service.start()
+        connect(endpoint, ana, "explicit-exit-notify").connected().stop()
+        eventually("everything is delivered", lambda: len(kept("connection-reset")) == 3, 30)
+        ids = [item["connection-id"] for item in kept("connection-reset")]
+        assert len(set(ids)) == 3
+        assert {item["connection-id"] for item in kept("connection-attempt")} == set(ids)
+        assert service.forged == []
+    finally:
+        service.stop()
 
 
 @pytest.mark.parametrize("stream", ["a:b", "a b", "x" * 201])
