@@ -1,5 +1,8 @@
 //! Delivery to a stand-in for the service, which checks signatures, goes away and comes back.
 
+// Helpers of tests: a panic is how they fail.
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

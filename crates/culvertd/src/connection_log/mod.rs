@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    fn ports(path: std::path::PathBuf) -> Vec<String> {
+    fn ports(path: PathBuf) -> Vec<String> {
         let text = std::fs::read_to_string(path).unwrap();
         let port = |line: &str| {
             line.split("\"port\":\"")
