@@ -33,6 +33,8 @@ LOG_GROUP = "/vpn/office"
 OTHER_LOG_GROUP = "plain"
 DOOR = "AWSClientVPN-door"
 DENIES_LATE = "AWSClientVPN-late"
+CLOUD_GROUP = "/vpn/cloud"
+CLOUD_PORT = 4566
 
 # Users of the directory, each with a group and a password.
 USERS = [
@@ -138,6 +140,11 @@ timeout = "1s"
 [[log_group]]
 name = "{OTHER_LOG_GROUP}"
 folder = "{WORK}/log"
+update_interval = "1s"
+
+[[log_group]]
+name = "{CLOUD_GROUP}"
+cloudwatch = {{ endpoint = "http://127.0.0.1:{CLOUD_PORT}", region = "{REGION}", access_key_file = "{WORK}/access-keys.toml" }}
 update_interval = "1s"
 """ + "".join(
     f"""

@@ -56,6 +56,7 @@ fn the_reference_names_every_key() {
         "[[directory]]\nzzzzzzzzzzzz = 1",
         "[[connect_handler]]\nzzzzzzzzzzzz = 1",
         "[[log_group]]\nzzzzzzzzzzzz = 1",
+        "[[log_group]]\ncloudwatch = { zzzzzzzzzzzz = 1 }",
         "[[endpoint]]\nzzzzzzzzzzzz = 1",
         "[[endpoint]]\nauthentication = { zzzzzzzzzzzz = 1 }",
         "[[endpoint]]\nauthentication = { verify_x509_name = { zzzzzzzzzzzz = 1 } }",

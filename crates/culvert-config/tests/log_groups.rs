@@ -68,6 +68,40 @@ fn a_group_may_be_in_the_journal() {
 }
 
 #[test]
+fn a_group_may_be_in_cloudwatch_logs() {
+    let service =
+        "endpoint = \"http://127.0.0.1:4566\", region = \"us-east-1\", access_key_file = \"logs.key\"";
+    let group = |more: &str| format!("[[log_group]]\nname = \"a\"\ncloudwatch = {{ {service}{more} }}\n");
+    let config = read(&group(""));
+    let LogSink::CloudWatch {
+        endpoint,
+        region,
+        access_key_file,
+        spool_size,
+    } = &config.environment.log_groups[0].sink
+    else {
+        panic!("CloudWatch Logs");
+    };
+    assert_eq!(
+        (endpoint.as_str(), region.as_str()),
+        ("http://127.0.0.1:4566", "us-east-1")
+    );
+    assert!(
+        access_key_file.ends_with("culvert/logs.key"),
+        "{access_key_file:?}"
+    );
+    assert_eq!(*spool_size, 64 << 20);
+    refuses(&group(", spool_size = \"1M\""), 3, "too small");
+    refuses(&format!("{}journal = true\n", group("")), 3, "both given");
+    let no_region = service.replace("region = \"us-east-1\", ", "");
+    refuses(
+        &format!("[[log_group]]\nname = \"a\"\ncloudwatch = {{ {no_region} }}\n"),
+        3,
+        "region is missing",
+    );
+}
+
+#[test]
 fn an_endpoint_names_a_group_and_may_leave_the_stream_to_its_own_name() {
     let log = |text: &str| {
         read(&format!("{GROUP}{}", endpoint(text))).endpoints[0]
@@ -100,7 +134,6 @@ fn what_could_not_be_written_is_refused_at_its_place() {
     refuses(&format!("{GROUP}rotate_size = 1000\n"), 4, "too small");
     refuses(&format!("{GROUP}rotate_age = \"1s\"\n"), 4, "too short");
     refuses(&format!("{GROUP}update_interval = \"2h\"\n"), 4, "too long");
-    refuses(&format!("{GROUP}cloudwatch = true\n"), 4, "cloudwatch");
     let twice = format!("{GROUP}[[log_group]]\nname = \"vpn/office\"\nfolder = \"/other\"\n");
     refuses(&twice, 5, "another log group");
     for (log, words) in [

@@ -136,9 +136,8 @@ impl Record {
 
     /// The fields with their values.
     pub(crate) fn texts(&self) -> Vec<(String, String)> {
-        let fields = match serde_json::to_value(self.fields()) {
-            Ok(serde_json::Value::Object(fields)) => fields,
-            _ => return Vec::new(),
+        let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(self.fields()) else {
+            return Vec::new();
         };
         let text = |value: serde_json::Value| value.as_str().map(str::to_owned);
         fields

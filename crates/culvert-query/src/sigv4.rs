@@ -1,4 +1,4 @@
-//! Verification of AWS Signature Version 4, as the services other than S3 do it. Signs nothing.
+//! Verification of AWS Signature Version 4, as the services other than S3 do it; and signing.
 //!
 //! ```text
 //! Authorization: AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/ec2/aws4_request,
@@ -23,6 +23,7 @@ mod canonical;
 mod claim;
 pub(crate) use claim::QUERY_PARAMETERS;
 mod error;
+mod signer;
 mod timestamp;
 
 use ring::{digest, hmac};
@@ -31,9 +32,10 @@ use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
 
 pub use error::{Dialect, SigV4Error};
+pub use signer::Signer;
 
 use crate::Request;
-use claim::{Claim, Proof};
+use claim::{Claim, Proof, Scope};
 
 /// The one algorithm there is.
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -229,7 +231,7 @@ fn check_signature(claim: &Claim, request: &Request<'_>, credential: &Credential
     ]
     .join("\n");
     hmac::verify(
-        &signing_key(claim, &credential.secret),
+        &signing_key(&claim.scope, &credential.secret),
         to_sign.as_bytes(),
         &claim.signature,
     )
@@ -237,12 +239,11 @@ fn check_signature(claim: &Claim, request: &Request<'_>, credential: &Credential
 }
 
 /// The key that signs for one day, region and service.
-fn signing_key(claim: &Claim, secret: &str) -> hmac::Key {
+fn signing_key(scope: &Scope, secret: &str) -> hmac::Key {
     // Made at full size: a buffer that grows leaves copies of the secret behind.
     let mut first = Zeroizing::new(Vec::with_capacity(4 + secret.len()));
     first.extend_from_slice(b"AWS4");
     first.extend_from_slice(secret.as_bytes());
-    let scope = &claim.scope;
     [&*scope.date, &scope.region, &scope.service, claim::TERMINATOR]
         .into_iter()
         .fold(hmac::Key::new(hmac::HMAC_SHA256, &first), |key, part| {

@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::admin::Admin;
+use crate::connection_log::Writers;
 use crate::endpoint::{Endpoint, Ledger, Memories, Place, Prepared, ProcessKeys};
 use crate::fleet::Fleet;
 use crate::managed::{self, ApiServer, Applied, Managed};
@@ -175,7 +176,7 @@ fn place(config: &Config, fatal: mpsc::Sender<Error>) -> Place {
         workers: config.workers.map_or(cores, usize::from),
         worker_cpus: config.worker_cpus.clone(),
         ledger: Arc::new(Ledger::new(Handle::current())),
-        logs: Arc::default(),
+        logs: Arc::new(Writers::new(config.state_dir.join("connection-log"))),
         moderation: config.moderation,
         ack_filter: config.ack_filter,
         offload: config.offload,

@@ -28,6 +28,17 @@ pub enum LogSink {
     },
     /// To the systemd journal.
     Journal,
+    /// To CloudWatch Logs, or what speaks its protocol.
+    CloudWatch {
+        /// Address of the service.
+        endpoint: String,
+        /// The region requests are signed for.
+        region: String,
+        /// File with the access key.
+        access_key_file: PathBuf,
+        /// What may wait on disk at most, in bytes.
+        spool_size: u64,
+    },
 }
 
 /// The connection log of an endpoint.

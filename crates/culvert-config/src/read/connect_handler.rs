@@ -112,7 +112,8 @@ fn function_name(text: &str) -> Result<String, Fault> {
     ))
 }
 
-fn url(text: &str) -> Result<String, Fault> {
+/// The address of a web service.
+pub(super) fn url(text: &str) -> Result<String, Fault> {
     let rest = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));

@@ -64,7 +64,7 @@ fn account_id(text: &str) -> Result<String, Fault> {
 }
 
 /// A region is part of host names and ARNs.
-fn region(text: &str) -> Result<String, Fault> {
+pub(super) fn region(text: &str) -> Result<String, Fault> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let edges = !text.starts_with('-') && !text.ends_with('-');
     if (1..=32).contains(&text.len()) && text.bytes().all(plain) && edges {

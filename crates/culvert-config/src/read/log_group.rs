@@ -6,9 +6,12 @@ use std::time::Duration;
 use culvert_connection_log::Rotation;
 use culvert_connection_log::name::{BadName, check_group, check_stream};
 
+use super::connect_handler::url;
 use super::document::Document;
+use super::environment::region;
 use super::table::{Table, Value};
 use super::values::{boolean, duration, number, path, size, text, word};
+use crate::config::FileKind;
 use crate::endpoint::{ConnectionLog, LogGroup, LogSink};
 use crate::error::Fault;
 
@@ -20,6 +23,9 @@ const SLOWEST: Duration = Duration::from_secs(3600);
 const YOUNGEST: Duration = Duration::from_secs(60);
 /// The smallest file that may be full.
 const SMALLEST: u64 = 64 << 10;
+/// What may wait on disk for CloudWatch Logs unless told otherwise, and at least: some batches.
+const SPOOL: u64 = 64 << 20;
+const SMALLEST_SPOOL: u64 = 4 << 20;
 
 /// Reads all groups.
 pub(super) fn log_groups(document: &Document<'_>, root: &Table<'_, '_>) -> Vec<LogGroup> {
@@ -56,55 +62,76 @@ fn log_group(table: Table<'_, '_>) -> Option<LogGroup> {
     })
 }
 
-/// Files or the journal: exactly one of them.
+/// Files, the journal or CloudWatch Logs: exactly one of them.
 fn sink(table: &Table<'_, '_>) -> Option<LogSink> {
     let folder: Option<PathBuf> = table.read("folder", |value| {
         path(value).map(|path| table.folder().join(path))
     });
     let journal = table.read("journal", |value| match boolean(value)? {
-        true => Ok(()),
+        true => Ok(LogSink::Journal),
         false => Err(Fault::new(
             "the journal is switched off",
             "remove the key, and add folder",
         )),
     });
+    let cloudwatch = table.table("cloudwatch").and_then(cloudwatch);
     let rotation = rotation(table);
-    match (table.has("folder"), table.has("journal")) {
-        (true, false) => Some(LogSink::Files {
-            folder: folder?,
-            rotation,
-        }),
-        (false, true) => {
-            for key in ["rotate_size", "rotate_age", "keep"] {
-                if table.has(key) {
-                    let message = format!("{key} is for files, and the journal keeps itself in bounds");
-                    table.refuse_key(key, Fault::new(message, "remove it; see journald.conf(5)"));
-                }
-            }
-            journal.map(|()| LogSink::Journal)
+    let mut given = ["folder", "journal", "cloudwatch"]
+        .into_iter()
+        .filter(|key| table.has(key));
+    let Some(first) = given.next() else {
+        let cure = "add folder = \"/var/log/culvert\", journal = true or cloudwatch";
+        table.refuse(Fault::new("the log group is kept nowhere", cure));
+        return None;
+    };
+    if let Some(second) = given.next() {
+        let fault = Fault::new(
+            format!("{first} and {second} are both given"),
+            "remove one of them",
+        );
+        table.refuse_key(second, fault);
+        return None;
+    }
+    if first != "folder" {
+        let keys = ["rotate_size", "rotate_age", "keep"].into_iter();
+        for key in keys.filter(|key| table.has(key)) {
+            let fault = Fault::new(format!("{key} is for files"), "remove it");
+            table.refuse_key(key, fault);
         }
-        (true, true) => {
-            let fault = Fault::new("folder and journal are both given", "remove one of them");
-            table.refuse_key("journal", fault);
-            None
-        }
-        (false, false) => {
-            let cure = "add folder = \"/var/log/culvert\" or journal = true";
-            table.refuse(Fault::new("the log group is kept nowhere", cure));
-            None
-        }
+    }
+    let files = folder.map(|folder| LogSink::Files { folder, rotation });
+    files.or(journal).or(cloudwatch)
+}
+
+fn cloudwatch(table: Table<'_, '_>) -> Option<LogSink> {
+    let cure = "write the address of the service, as in endpoint = \"https://logs.us-east-1.amazonaws.com\"";
+    let endpoint = table.require("endpoint", cure, |value| word(value, url));
+    let cure = "write the region requests are signed for, as in region = \"us-east-1\"";
+    let region = table.require("region", cure, |value| word(value, region));
+    let access_key_file = table.require_file("access_key_file", FileKind::secret("access key"));
+    let spool_size = table.read("spool_size", |value| at_least(value, SMALLEST_SPOOL));
+    table.finish();
+    Some(LogSink::CloudWatch {
+        endpoint: endpoint?,
+        region: region?,
+        access_key_file: access_key_file?,
+        spool_size: spool_size.unwrap_or(SPOOL),
+    })
+}
+
+fn at_least(value: &Value<'_, '_>, least: u64) -> Result<u64, Fault> {
+    match size(value)? {
+        small if small < least => Err(Fault::new(
+            format!("{small} bytes is too small"),
+            format!("choose {}K at least, as in \"64M\"", least >> 10),
+        )),
+        size => Ok(size),
     }
 }
 
 fn rotation(table: &Table<'_, '_>) -> Rotation {
     let default = Rotation::default();
-    let size = table.read("rotate_size", |value| match size(value)? {
-        small if small < SMALLEST => Err(Fault::new(
-            format!("{small} bytes is too small"),
-            "choose 64K at least, as in \"64M\"",
-        )),
-        size => Ok(size),
-    });
+    let size = table.read("rotate_size", |value| at_least(value, SMALLEST));
     let age = table.read("rotate_age", |value| within(value, YOUNGEST, Duration::MAX));
     let keep = table.read("keep", |value| number::<u32>(value, 0, 10_000));
     Rotation {

@@ -110,6 +110,31 @@ fn authorization(credential: &str, signed_headers: &str, signature: &str) -> Vec
 }
 
 #[test]
+fn what_is_signed_here_is_what_botocore_signs() {
+    let headers: [(&str, &[u8]); 3] = [
+        ("Host", b"127.0.0.1:8080"),
+        (
+            "Content-Type",
+            b"application/x-www-form-urlencoded; charset=utf-8",
+        ),
+        ("X-Amz-Date", b"20260101T000000Z"),
+    ];
+    let request = Request {
+        method: Method::Post,
+        path: "/",
+        query: "",
+        headers: &headers,
+        body: BODY,
+    };
+    let signer = Signer::new(KEY, Zeroizing::new(SECRET.to_owned()), "us-east-1", "ec2");
+    let date = Signer::date(OffsetDateTime::from_unix_timestamp(SIGNED_AT).unwrap());
+    assert_eq!(date, "20260101T000000Z");
+    let wanted = authorization(CREDENTIAL, "content-type;host;x-amz-date", SIGNATURE);
+    assert_eq!(signer.authorization(&request, &date).into_bytes(), wanted);
+    assert!(!format!("{signer:?}").contains(SECRET));
+}
+
+#[test]
 fn a_request_of_the_aws_cli_verifies() {
     let caller = Sample::new().verify().unwrap();
     assert_eq!(caller.access_key, KEY);

@@ -4,6 +4,7 @@
 mod writer;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,12 +19,21 @@ use writer::Writer;
 const STOP: Duration = Duration::from_secs(5);
 
 /// The writers of all groups, by their names. Shared by all endpoints; replaced by a reload.
-#[derive(Default)]
 pub(crate) struct Writers {
+    /// For what has to wait for a service.
+    spools: PathBuf,
     groups: ArcSwap<HashMap<String, Arc<Writer>>>,
 }
 
 impl Writers {
+    /// No groups yet. What has to wait for a service does so in this folder.
+    pub(crate) fn new(spools: PathBuf) -> Self {
+        Self {
+            spools,
+            groups: ArcSwap::default(),
+        }
+    }
+
     /// Makes these groups ready. Those that are as they were go on; others stay until [`Self::retain`].
     ///
     /// # Errors
@@ -37,7 +47,7 @@ impl Writers {
             {
                 continue;
             }
-            let writer = Writer::start(group)
+            let writer = Writer::start(group, &self.spools)
                 .with_context(|| format!("Failed to open the log group {}", group.name))?;
             after.insert(group.name.clone(), Arc::new(writer));
         }
@@ -111,7 +121,7 @@ mod tests {
         }
     }
 
-    fn ports(path: std::path::PathBuf) -> Vec<String> {
+    fn ports(path: PathBuf) -> Vec<String> {
         let text = std::fs::read_to_string(path).unwrap();
         let port = |line: &str| {
             line.split("\"port\":\"")
@@ -127,7 +137,7 @@ mod tests {
     fn all_that_was_handed_over_is_written_before_the_end_in_its_order() {
         let folder = tempfile::tempdir().unwrap();
         let group = group("/vpn/office", folder.path());
-        let writers = Writers::default();
+        let writers = Writers::new("/nonexistent".into());
         writers.open(std::slice::from_ref(&group)).unwrap();
         let log = group.stream("a");
         (1..=1000).for_each(|port| writers.write(&log, record(port)));
@@ -140,7 +150,7 @@ mod tests {
     fn groups_come_and_go_and_those_that_stay_go_on() {
         let folder = tempfile::tempdir().unwrap();
         let (one, two) = (group("one", folder.path()), group("two", folder.path()));
-        let writers = Writers::default();
+        let writers = Writers::new("/nonexistent".into());
         writers.open(std::slice::from_ref(&one)).unwrap();
         let before = Arc::clone(&writers.groups.load()["one"]);
         writers.open(&[one.clone(), two.clone()]).unwrap();
@@ -159,7 +169,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let writers = Writers::default();
+        let writers = Writers::new("/nonexistent".into());
         let good = group("good", folder.path());
         let error = writers.open(&[good, group("bad", &file)]).unwrap_err();
         assert!(format!("{error:#}").contains("log group bad"), "{error:#}");

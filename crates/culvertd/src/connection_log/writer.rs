@@ -8,6 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use culvert_auth::AccessKeyFile;
+use culvert_cloudwatch::{CloudWatchLog, Options};
 use culvert_config::{LogGroup, LogSink};
 use culvert_connection_log::{FileLog, JOURNAL_SOCKET, JournalLog, Record};
 use time::OffsetDateTime;
@@ -34,12 +36,12 @@ struct Running {
 }
 
 impl Writer {
-    /// Opens a group and starts the thread that writes it. It ends when the last of this is gone.
+    /// Opens a group and starts the thread that writes it. What has to wait for a service does so below `spools`. It ends when the last of this is gone.
     ///
     /// # Errors
     /// Fails when the group can't be written to.
-    pub(super) fn start(group: &LogGroup) -> Result<Self> {
-        let log = Log::open(group)?;
+    pub(super) fn start(group: &LogGroup, spools: &Path) -> Result<Self> {
+        let log = Log::open(group, spools)?;
         let (queue, items) = sync_channel(QUEUE);
         let overflow = Arc::new(AtomicU64::new(0));
         let work = Work {
@@ -97,10 +99,11 @@ impl Writer {
 enum Log {
     Files(FileLog),
     Journal(JournalLog),
+    CloudWatch(CloudWatchLog),
 }
 
 impl Log {
-    fn open(group: &LogGroup) -> Result<Self> {
+    fn open(group: &LogGroup, spools: &Path) -> Result<Self> {
         match &group.sink {
             LogSink::Files { folder, rotation } => {
                 Ok(Self::Files(FileLog::open(folder, &group.name, *rotation)?))
@@ -109,6 +112,34 @@ impl Log {
                 let socket = Path::new(JOURNAL_SOCKET);
                 Ok(Self::Journal(JournalLog::open(socket, &group.name)?))
             }
+            LogSink::CloudWatch {
+                endpoint,
+                region,
+                access_key_file,
+                spool_size,
+            } => {
+                let file = AccessKeyFile::read(access_key_file)?;
+                let key = file.keys().first().with_context(|| {
+                    format!(
+                        "There is no access key in {}; write one with id and secret under [[access_key]]",
+                        access_key_file.display()
+                    )
+                })?;
+                let options = Options {
+                    endpoint: endpoint.clone(),
+                    region: region.clone(),
+                    access_key: key.id().to_owned(),
+                    secret: key.expose_secret().clone(),
+                    spool_size: *spool_size,
+                };
+                // A slash can't be in the name of a folder, and no group has a plus in its own.
+                let folder = spools.join(group.name.replace('/', "+"));
+                Ok(Self::CloudWatch(CloudWatchLog::open(
+                    &folder,
+                    &group.name,
+                    options,
+                )?))
+            }
         }
     }
 
@@ -116,6 +147,10 @@ impl Log {
         match self {
             Self::Files(files) => files.append(stream, &record.line(), OffsetDateTime::now_utc())?,
             Self::Journal(journal) => journal.append(stream, record)?,
+            Self::CloudWatch(service) => {
+                let millis = record.at.unix_timestamp().saturating_mul(1000);
+                service.append(stream, millis, &record.line())?;
+            }
         }
         Ok(())
     }

@@ -257,7 +257,7 @@ mod tests {
             },
             update_interval: Duration::from_secs(60),
         };
-        let writers = Arc::new(Writers::default());
+        let writers = Arc::new(Writers::new("/nonexistent".into()));
         writers.open(std::slice::from_ref(&group)).unwrap();
         let ids = ConnectionIds::new();
         let mut log = EndpointLog::new(Arc::clone(&writers), "office", ids, Target::default());
