@@ -33,6 +33,9 @@ def read(ec2, acm):
     """All that is stored, as it is described."""
     endpoints = {}
     for item in ec2.describe_client_vpn_endpoints()["ClientVpnEndpoints"]:
+        # It is as good as gone, and may be at any moment.
+        if item["Status"]["Code"] == "deleting":
+            continue
         name = item["ClientVpnEndpointId"]
         settled(ec2, name)
         this = {"ClientVpnEndpointId": name}
@@ -419,6 +422,11 @@ def clean(ec2, acm, daemon, server_arn, client_arn):
     yield before
     if daemon.process.process.poll() is not None:
         daemon.start()
+
+    def codes():
+        return {item["Status"]["Code"] for item in ec2.describe_client_vpn_endpoints()["ClientVpnEndpoints"]}
+
+    eventually("no endpoint is about to go", lambda: "deleting" not in codes())
     purge(ec2)
     for item in acm.list_certificates()["CertificateSummaryList"]:
         if item["CertificateArn"] not in before:
