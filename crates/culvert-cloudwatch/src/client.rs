@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use culvert_http::WebClient;
 use culvert_query::sigv4::Signer;
 use culvert_query::{Method, Request};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{StatusCode, Uri};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::time::timeout;
@@ -33,7 +30,7 @@ pub(crate) struct Client {
     url: Uri,
     host: String,
     signer: Signer,
-    http: HttpClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: WebClient,
 }
 
 /// A call failed.
@@ -83,18 +80,13 @@ impl Client {
         let bad = || ClientError::Address(options.endpoint.clone());
         let url: Uri = options.endpoint.parse().map_err(|_| bad())?;
         let host = url.authority().ok_or_else(bad)?.to_string();
-        let tls = rustls_config(url.scheme_str() == Some("https"))?;
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .build();
+        let http = WebClient::new(&url, None).map_err(ClientError::Authorities)?;
         Ok(Self {
             group: group.to_owned(),
             url,
             host,
             signer: Signer::new(options.access_key, options.secret, options.region, "logs"),
-            http: HttpClient::builder(TokioExecutor::new()).build(connector),
+            http,
         })
     }
 
@@ -135,17 +127,13 @@ impl Client {
 
     async fn ask(&self, call: &'static str, body: String) -> Result<(), ClientError> {
         let request = self.signed(call, body)?;
-        let response = self.http.request(request).await;
-        let response = response.map_err(|error| self.unreachable(&chain(&error)))?;
+        let response = self.http.ask(request, MAX_ANSWER).await;
+        let response = response.map_err(|error| self.unreachable(&error.to_string()))?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-        let body = body
-            .map_err(|error| self.unreachable(&error.to_string()))?
-            .to_bytes();
         if status == StatusCode::OK {
             return Ok(());
         }
-        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let answer: Value = serde_json::from_slice(response.body()).unwrap_or_default();
         let text = |names: [&str; 2]| {
             let found = names.iter().find_map(|name| answer.get(name)?.as_str());
             found.unwrap_or_default().chars().take(200).collect::<String>()
@@ -195,28 +183,4 @@ impl Client {
             cause: cause.to_owned(),
         }
     }
-}
-
-fn rustls_config(needed: bool) -> Result<rustls::ClientConfig, ClientError> {
-    let builder = rustls::ClientConfig::builder();
-    if needed {
-        let builder = builder.with_native_roots().map_err(ClientError::Authorities)?;
-        return Ok(builder.with_no_client_auth());
-    }
-    // Plain HTTP needs no authority.
-    Ok(builder
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth())
-}
-
-/// An error with its causes: the first of them says next to nothing.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -36,7 +36,8 @@ struct Running {
 }
 
 impl Writer {
-    /// Opens a group and starts the thread that writes it. What has to wait for a service does so below `spools`. It ends when the last of this is gone.
+    /// Opens a group and starts the thread that writes it, which ends when this is gone. What has to wait for a service does
+    /// so below `spools`.
     ///
     /// # Errors
     /// Fails when the group can't be written to.
