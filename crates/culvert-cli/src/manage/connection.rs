@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::api::{Api, ApiArguments};
 use super::error::ManageError;
-use super::filters::Filters;
+use super::filters::OfEndpoint;
 use super::form::Form;
 use super::model::{Connection, Connections as Page, Terminated, Termination};
 use super::wait::{Progress, settled};
@@ -16,14 +16,7 @@ use crate::output::{Output, bytes, clean, table};
 #[derive(Subcommand)]
 pub(crate) enum Connections {
     /// List the connections of an endpoint, and those that ended in the last hour
-    List {
-        /// The endpoint, by id or name
-        endpoint: String,
-        #[command(flatten)]
-        filters: Filters,
-        #[command(flatten)]
-        api: ApiArguments,
-    },
+    List(OfEndpoint),
     /// End a connection, or all of a user
     Terminate {
         /// The endpoint, by id or name
@@ -55,20 +48,9 @@ const DESCRIBE: &str = "DescribeClientVpnConnections";
 impl Connections {
     pub(crate) fn run(&self, output: &Output) -> anyhow::Result<()> {
         match self {
-            Self::List {
-                endpoint,
-                filters,
-                api,
-            } => {
-                let api = api.open(output)?;
-                let form = filters.apply(Form::of(&resolve::endpoint(&api, endpoint)?));
-                show::list(
-                    output,
-                    "connections",
-                    "connections",
-                    &api.list::<Page>(DESCRIBE, &form)?,
-                    rows,
-                )
+            Self::List(which) => {
+                let all = which.fetch::<Page>(output, DESCRIBE)?;
+                show::list(output, "connections", "connections", &all, rows)
             }
             Self::Terminate {
                 endpoint,

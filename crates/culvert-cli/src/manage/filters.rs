@@ -2,7 +2,11 @@
 
 use clap::Args;
 
+use super::api::ApiArguments;
 use super::form::Form;
+use super::model::Page;
+use super::resolve;
+use crate::output::Output;
 
 /// Which items of a list are wanted.
 #[derive(Args)]
@@ -11,6 +15,26 @@ pub(crate) struct Filters {
     /// split by commas one must. `*` and `?` stand for any letters
     #[arg(long = "filter", value_name = "NAME=VALUE[,VALUE...]", value_parser = parse)]
     filters: Vec<Filter>,
+}
+
+/// What belongs to an endpoint, as far as it is wanted.
+#[derive(Args)]
+pub(crate) struct OfEndpoint {
+    /// The endpoint, by id or name
+    endpoint: String,
+    #[command(flatten)]
+    filters: Filters,
+    #[command(flatten)]
+    api: ApiArguments,
+}
+
+impl OfEndpoint {
+    /// Everything an action of EC2 tells of it.
+    pub(crate) fn fetch<P: Page>(&self, output: &Output, action: &str) -> anyhow::Result<Vec<P::Item>> {
+        let api = self.api.open(output)?;
+        let form = Form::of(&resolve::endpoint(&api, &self.endpoint)?);
+        Ok(api.list::<P>(action, &self.filters.apply(form))?)
+    }
 }
 
 /// One filter.

@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use super::api::{Api, ApiArguments};
 use super::error::ManageError;
-use super::filters::Filters;
+use super::filters::OfEndpoint;
 use super::form::Form;
 use super::model::{Associated, Network, Networks as Page, Status};
 use super::wait::{Progress, settled};
@@ -27,14 +27,7 @@ pub(crate) enum Networks {
         api: ApiArguments,
     },
     /// List the associations of an endpoint
-    List {
-        /// The endpoint, by id or name
-        endpoint: String,
-        #[command(flatten)]
-        filters: Filters,
-        #[command(flatten)]
-        api: ApiArguments,
-    },
+    List(OfEndpoint),
     /// Take an association away, and its routes with it; without any, clients can't connect
     Disassociate {
         /// The endpoint, by id or name
@@ -71,14 +64,8 @@ impl Networks {
                     )
                 })
             }
-            Self::List {
-                endpoint,
-                filters,
-                api,
-            } => {
-                let api = api.open(output)?;
-                let form = filters.apply(Form::of(&resolve::endpoint(&api, endpoint)?));
-                let all = api.list::<Page>(DESCRIBE, &form)?;
+            Self::List(which) => {
+                let all = which.fetch::<Page>(output, DESCRIBE)?;
                 show::list(output, "client_vpn_target_networks", "networks", &all, rows)
             }
             Self::Disassociate {

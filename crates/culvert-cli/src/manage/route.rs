@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::api::{Api, ApiArguments};
-use super::filters::Filters;
+use super::filters::OfEndpoint;
 use super::form::Form;
 use super::model::{Changed, Route, Routes as Page};
 use super::wait::{Progress, settled};
@@ -27,14 +27,7 @@ pub(crate) enum Routes {
         api: ApiArguments,
     },
     /// List the routes of an endpoint
-    List {
-        /// The endpoint, by id or name
-        endpoint: String,
-        #[command(flatten)]
-        filters: Filters,
-        #[command(flatten)]
-        api: ApiArguments,
-    },
+    List(OfEndpoint),
     /// Delete a route that was added
     Delete {
         #[command(flatten)]
@@ -113,20 +106,9 @@ impl Routes {
                     format!("added {} ({})", which.name(), answer.status)
                 })
             }
-            Self::List {
-                endpoint,
-                filters,
-                api,
-            } => {
-                let api = api.open(output)?;
-                let form = filters.apply(Form::of(&resolve::endpoint(&api, endpoint)?));
-                show::list(
-                    output,
-                    "routes",
-                    "routes",
-                    &api.list::<Page>(DESCRIBE, &form)?,
-                    rows,
-                )
+            Self::List(which) => {
+                let all = which.fetch::<Page>(output, DESCRIBE)?;
+                show::list(output, "routes", "routes", &all, rows)
             }
             Self::Delete { which, wait, api } => {
                 let api = api.open(output)?;

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::api::{Api, ApiArguments};
 use super::error::ManageError;
-use super::filters::Filters;
+use super::filters::OfEndpoint;
 use super::form::Form;
 use super::model::{Changed, Rule, Rules as Page};
 use super::wait::{Progress, settled};
@@ -28,14 +28,7 @@ pub(crate) enum Rules {
         api: ApiArguments,
     },
     /// List the rules of an endpoint
-    List {
-        /// The endpoint, by id or name
-        endpoint: String,
-        #[command(flatten)]
-        filters: Filters,
-        #[command(flatten)]
-        api: ApiArguments,
-    },
+    List(OfEndpoint),
     /// Take a rule away
     Revoke {
         #[command(flatten)]
@@ -160,14 +153,8 @@ impl Rules {
                     format!("added {} ({})", which.name(), answer.status)
                 })
             }
-            Self::List {
-                endpoint,
-                filters,
-                api,
-            } => {
-                let api = api.open(output)?;
-                let form = filters.apply(Form::of(&resolve::endpoint(&api, endpoint)?));
-                let all = api.list::<Page>(DESCRIBE, &form)?;
+            Self::List(which) => {
+                let all = which.fetch::<Page>(output, DESCRIBE)?;
                 show::list(output, "authorization_rules", "authorization rules", &all, rows)
             }
             Self::Revoke { which, wait, api } => {
