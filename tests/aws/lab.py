@@ -58,6 +58,7 @@ id = "{ACCOUNT}"
 region = "{REGION}"
 host = "{SERVER}"
 resets = "RESETS"
+certificate_groups = "OU"
 
 [api]
 listen = "127.0.0.1:8443"

@@ -72,7 +72,7 @@ class Authority:
         option = f"ec_paramgen_curve:{size}" if kind == "EC" else f"rsa_keygen_bits:{size}"
         run("openssl", "genpkey", "-algorithm", kind, "-pkeyopt", option, "-out", self.directory / f"{name}.key")
 
-    def _request(self, name, common_name):
+    def _request(self, name, common_name, subject=""):
         run(
             "openssl",
             "req",
@@ -80,18 +80,18 @@ class Authority:
             "-key",
             self.directory / f"{name}.key",
             "-subj",
-            f"/CN={common_name}",
+            f"{subject}/CN={common_name}",
             "-out",
             self.directory / f"{name}.csr",
         )
 
-    def issue(self, name, purpose="client", days=20):
-        """A certificate for a name; an expired one if `days` is negative."""
+    def issue(self, name, purpose="client", days=20, subject=""):
+        """A certificate for a name, after the rest of its subject; an expired one if `days` is negative."""
         self.serial += 1
         stem = f"{self.serial:02}-{name}"
         self._key(stem)
         self._write(f"{stem}.ext", EXTENSIONS[purpose].format(name=name))
-        self._request(stem, name)
+        self._request(stem, name, subject)
         where = self.directory
         run(
             "openssl",

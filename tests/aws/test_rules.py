@@ -129,6 +129,17 @@ def test_what_no_rule_allows_is_denied(ec2, associated, connect, ana, web):
     eventually("it is denied again", lambda: not client.fetches(IN_A, seconds=1))
 
 
+def test_a_certificate_names_groups_of_its_client(ec2, associated, connect, authority, ana, web):
+    endpoint = associated(rules=["10.20.0.0/16"])
+    authorize(ec2, endpoint, "10.20.1.0/24", "engineering")
+    settled(ec2, endpoint)
+    engineer = authority.issue("engineer.test", subject="/OU=sales/OU=engineering")
+    member = connect(endpoint, engineer).connected()
+    other = connect(endpoint, ana, index=1).connected()
+    assert member.fetches(IN_A) and member.fetches(IN_B)
+    assert other.fetches(IN_B) and not other.fetches(IN_A, seconds=1)
+
+
 def test_a_rule_for_a_group_admits_its_members_and_the_longest_prefix_decides(ec2, associated, connect, web):
     endpoint = associated(AuthenticationOptions=[directory_option()], rules=["10.20.0.0/16"])
     authorize(ec2, endpoint, "10.20.1.0/24", "engineering")

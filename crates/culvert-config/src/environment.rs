@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use sha2::{Digest, Sha256};
 
-use crate::endpoint::{ConnectHandler, LogGroup, PasswordCheck};
+use crate::endpoint::{CertificateGroups, ConnectHandler, LogGroup, PasswordCheck};
 
 /// The surroundings of endpoints that are managed at run time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Account {
     pub host: Option<String>,
     /// Which changes end connections.
     pub resets: Resets,
+    /// What of client certificates names groups; `None`: nothing does.
+    pub certificate_groups: Option<CertificateGroups>,
 }
 
 impl Default for Account {
@@ -50,6 +52,7 @@ impl Default for Account {
             region: "us-east-1".into(),
             host: None,
             resets: Resets::Live,
+            certificate_groups: None,
         }
     }
 }

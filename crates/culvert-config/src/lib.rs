@@ -20,11 +20,12 @@ mod read;
 pub use config::{Config, DEFAULT_PATH, Log, LogFormat};
 pub use culvert_connection_log::Rotation;
 pub use endpoint::{
-    AuthToken, Authentication, CertificatePolicy, ClientCertificates, Combine, ConnectHandler, ConnectionLog,
-    ControlChannel, DEFAULT_VPN_PORT, DataCipher, Digest, EndpointConfig, EndpointSpec, ExternalCommand,
-    FUNCTION_PREFIX, HandlerTarget, Keepalive, KeyDirection, LogGroup, LogSink, MAX_BANNER, MAX_DNS_SERVERS,
-    MAX_DOMAINS, Mssfix, NatRule, PasswordCheck, Pem, Route, StaticClient, StaticKeyWrap, TargetNetwork,
-    TlsAuth, TlsCryptV2, TlsVersion, TransportProtocols, VerifyX509Name, overlap,
+    AuthToken, Authentication, CertificateGroups, CertificatePolicy, ClientCertificates, Combine,
+    ConnectHandler, ConnectionLog, ControlChannel, DEFAULT_VPN_PORT, DataCipher, Digest, EndpointConfig,
+    EndpointSpec, ExternalCommand, FUNCTION_PREFIX, HandlerTarget, Keepalive, KeyDirection, LogGroup,
+    LogSink, MAX_BANNER, MAX_DNS_SERVERS, MAX_DOMAINS, Mssfix, NatRule, PasswordCheck, Pem, Route,
+    StaticClient, StaticKeyWrap, TargetNetwork, TlsAuth, TlsCryptV2, TlsVersion, TransportProtocols,
+    VerifyX509Name, overlap,
 };
 pub use environment::{
     Account, Api, ApiCertificate, Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, Resets,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use rustls_pki_types::CertificateDer;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate};
 
 /// A certificate could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +22,10 @@ pub struct CertificateInfo {
     pub common_name: String,
     /// The whole subject in one line, for people: `C=DE, O=Example, CN=alice`.
     pub subject: String,
+    /// Organizational units of the subject, in their order.
+    pub organizational_units: Vec<String>,
+    /// Organizations of the subject, in their order.
+    pub organizations: Vec<String>,
     /// The issuer's name, raw DER. Together with `serial` this identifies the certificate to a CRL.
     pub issuer_raw: Vec<u8>,
     /// The serial number's magnitude, big-endian, without leading zero bytes.
@@ -50,11 +54,19 @@ impl CertificateInfo {
             .and_then(|name| name.as_str().ok())
             .unwrap_or_default()
             .to_owned();
+        let texts = |attributes: &mut dyn Iterator<Item = &AttributeTypeAndValue<'_>>| -> Vec<String> {
+            attributes
+                .filter_map(|attribute| attribute.as_str().ok())
+                .map(str::to_owned)
+                .collect()
+        };
         let mut fingerprint_sha256 = [0; 32];
         fingerprint_sha256.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, der).as_ref());
         Ok(Self {
             common_name,
             subject: subject.to_string(),
+            organizational_units: texts(&mut subject.iter_organizational_unit()),
+            organizations: texts(&mut subject.iter_organization()),
             issuer_raw: certificate.issuer().as_raw().to_vec(),
             serial: trim_zeros(certificate.raw_serial()).to_vec(),
             fingerprint_sha256,
@@ -145,6 +157,23 @@ mod tests {
         assert_eq!(info.serial_hex(), "0a:0b:0c");
         assert_eq!(info.serial_decimal(), "658188");
         assert_eq!(info.fingerprint_hex().len(), 32 * 3 - 1);
+    }
+
+    #[test]
+    fn groups_are_read_from_the_subject() {
+        use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+        let mut params = CertificateParams::new(vec!["laptop".to_owned()]).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, "Example");
+        params
+            .distinguished_name
+            .push(DnType::OrganizationalUnitName, "engineering");
+        let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let info = CertificateInfo::parse(made.der()).unwrap();
+        assert_eq!(info.organizational_units, ["engineering"]);
+        assert_eq!(info.organizations, ["Example"]);
     }
 
     #[test]

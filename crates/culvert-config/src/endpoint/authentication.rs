@@ -69,6 +69,17 @@ pub struct ClientCertificates {
     pub crl: Option<Pem>,
     /// Further condition on the name in the certificate.
     pub verify_x509_name: Option<VerifyX509Name>,
+    /// What of the certificate names groups of the client; `None`: nothing does.
+    pub groups: Option<CertificateGroups>,
+}
+
+/// What of a certificate's subject names groups; a certificate may have several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateGroups {
+    /// `OU`.
+    OrganizationalUnit,
+    /// `O`.
+    Organization,
 }
 
 /// Condition on the name in a client's certificate; the words are those of OpenVPN's `verify-x509-name`.

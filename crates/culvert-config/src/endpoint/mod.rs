@@ -29,8 +29,8 @@ use crate::environment::EgressRule;
 use crate::error::{Fault, FieldProblem};
 
 pub use authentication::{
-    Authentication, CertificatePolicy, ClientCertificates, Combine, ExternalCommand, PasswordCheck,
-    VerifyX509Name,
+    Authentication, CertificateGroups, CertificatePolicy, ClientCertificates, Combine, ExternalCommand,
+    PasswordCheck, VerifyX509Name,
 };
 pub use connect_handler::{ConnectHandler, FUNCTION_PREFIX, HandlerTarget};
 pub use connection_log::{ConnectionLog, LogGroup, LogSink};

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::table::Table;
+use super::table::{Table, Value};
 use super::values::{choice, duration, string};
 use crate::config::FileKind;
 use crate::endpoint::{
-    Authentication, CertificatePolicy, ClientCertificates, Combine, ExternalCommand, PasswordCheck, Pem,
-    VerifyX509Name,
+    Authentication, CertificateGroups, CertificatePolicy, ClientCertificates, Combine, ExternalCommand,
+    PasswordCheck, Pem, VerifyX509Name,
 };
 use crate::error::Fault;
 
@@ -87,15 +87,17 @@ fn certificates(table: &Table<'_, '_>) -> Result<Option<ClientCertificates>, Rep
         entry.finish();
         name
     });
+    let groups = table.read("certificate_groups", certificate_groups);
     match ca {
         Some(ca) => Ok(Some(ClientCertificates {
             ca: ca.into(),
             crl: crl.map(Pem::from),
             verify_x509_name,
+            groups,
         })),
         None if table.has("client_ca") => Err(Reported),
         None => {
-            for key in ["crl", "verify_x509_name"] {
+            for key in ["crl", "verify_x509_name", "certificate_groups"] {
                 if table.has(key) {
                     let message = format!("{key} is about client certificates, but client_ca is missing");
                     table.refuse_key(key, Fault::new(message, "add client_ca, or remove this key"));
@@ -105,6 +107,15 @@ fn certificates(table: &Table<'_, '_>) -> Result<Option<ClientCertificates>, Rep
             Ok(None)
         }
     }
+}
+
+/// What of a certificate names groups.
+pub(super) fn certificate_groups(value: &Value<'_, '_>) -> Result<CertificateGroups, Fault> {
+    let words = [
+        ("OU", CertificateGroups::OrganizationalUnit),
+        ("O", CertificateGroups::Organization),
+    ];
+    choice(value, &words)
 }
 
 /// Who judges user names and passwords, when somebody does.

@@ -109,6 +109,7 @@ fn endpoint(table: &Table<'_, '_>, devices: &mut HashSet<String>) -> (EndpointSp
         ca: PathBuf::new().into(),
         crl: None,
         verify_x509_name: None,
+        groups: None,
     };
     let mut spec = EndpointSpec::new(
         name.unwrap_or_default(),

@@ -3,7 +3,7 @@
 
 use ipnetwork::IpNetwork;
 
-use super::authentication::password;
+use super::authentication::{certificate_groups, password};
 use super::connect_handler::connect_handlers;
 use super::document::Document;
 use super::log_group::log_groups;
@@ -46,12 +46,14 @@ fn account(table: Table<'_, '_>) -> Account {
     let host = table.read("host", |value| word(value, host));
     let words = [("live", Resets::Live), ("strict", Resets::Strict)];
     let resets = table.read("resets", |value| choice(value, &words));
+    let certificate_groups = table.read("certificate_groups", certificate_groups);
     table.finish();
     Account {
         id: id.unwrap_or(default.id),
         region: region.unwrap_or(default.region),
         host,
         resets: resets.unwrap_or(default.resets),
+        certificate_groups,
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use culvert_auth::{
     AuthBackend, Combine, CommandBackend, CommandOptions, Credentials, LocalOptions, LocalUsers, Verdict,
 };
-use culvert_config::{EndpointConfig, ExternalCommand, PasswordCheck};
+use culvert_config::{CertificateGroups, EndpointConfig, ExternalCommand, PasswordCheck};
 use culvert_core::{AuthDecision, AuthRequest, Grant, Rejection};
 use culvert_handler::Handler;
 use culvert_service::ConnectionId;
@@ -75,10 +75,11 @@ impl Logins {
         let identity = identity(&request);
         match self.verdict(&request).await {
             Verdict::Accept {
-                groups,
+                mut groups,
                 static_v4,
                 static_v6,
             } => {
+                groups.extend_from_slice(self.groups_of_certificate(&request));
                 let posture = match self.ask_handler(&request, connection, &groups).await {
                     Ok(posture) => posture,
                     Err(rejection) => return AuthDecision::Reject(rejection),
@@ -101,6 +102,19 @@ impl Logins {
                 client_message,
                 retry_after: None,
             }),
+        }
+    }
+
+    /// The groups the client's certificate names, if it may.
+    fn groups_of_certificate<'r>(&self, request: &'r AuthRequest) -> &'r [String] {
+        let certificates = self.config.authentication.certificates();
+        let kind = certificates.and_then(|certificates| certificates.groups);
+        match (kind, &request.certificate) {
+            (Some(CertificateGroups::OrganizationalUnit), Some(certificate)) => {
+                &certificate.organizational_units
+            }
+            (Some(CertificateGroups::Organization), Some(certificate)) => &certificate.organizations,
+            (_, None) | (None, _) => &[],
         }
     }
 

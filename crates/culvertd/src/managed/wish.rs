@@ -111,6 +111,7 @@ impl Surroundings<'_> {
             ca: Pem::held(root.arn.to_string(), root.authority().to_owned()),
             crl: crl.map(|crl| Pem::held(format!("of {}", endpoint.id), crl.to_pem())),
             verify_x509_name: None,
+            groups: self.environment.account.certificate_groups,
         })
     }
 
