@@ -7,6 +7,9 @@ const MAX_FILTERS: usize = 50;
 /// Values in one filter.
 const MAX_VALUES: usize = 200;
 
+/// Characters in one value: what it is compared with is shorter, and each comparison costs by its length.
+const MAX_VALUE: usize = 1024;
+
 /// One filter: it lets a resource pass if one of the values matches. Several filters must all let it pass.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Filter {
@@ -56,6 +59,10 @@ fn filter(group: &Group<'_>, known: &[&str]) -> Result<Filter, ParamError> {
     check_count(values.len(), MAX_VALUES, || group.full_name("Value"))?;
     if values.is_empty() {
         return Err(incomplete());
+    }
+    if values.iter().any(|value| value.chars().count() > MAX_VALUE) {
+        let reason = format!("A value has more than {MAX_VALUE} characters");
+        return Err(group.invalid("Value", reason));
     }
     Ok(Filter {
         name: name.to_owned(),

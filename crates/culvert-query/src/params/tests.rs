@@ -275,6 +275,9 @@ fn filters_are_read_and_checked() {
         code(&["Filter.1.Name=endpoint-id&", &values].concat()),
         ErrorCode::FilterLimitExceeded
     );
+    let value = |length: usize| ["Filter.1.Name=endpoint-id&Filter.1.Value.1=", &"x".repeat(length)].concat();
+    assert!(params(&value(1024)).root().filters(&known).is_ok());
+    assert_eq!(code(&value(1025)), ErrorCode::InvalidParameterValue);
 }
 
 #[test]
