@@ -103,7 +103,8 @@ mod tests {
         }
     }
 
-    fn record(port: u16) -> Record {
+    /// Somebody who came from this port and wasn't let in.
+    pub(super) fn record(port: u16) -> Record {
         Record {
             client: Client {
                 connection_id: "cvpn-connection-0a1b2c3d4e5f60718".into(),

@@ -223,27 +223,9 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::record;
     use super::*;
     use culvert_config::Rotation;
-    use culvert_connection_log::{Attempt, Client, Transport};
-
-    fn record() -> Record {
-        Record {
-            client: Client {
-                connection_id: "cvpn-connection-0a1b2c3d4e5f60718".into(),
-                endpoint_id: "office".into(),
-                transport: Transport::Udp,
-                common_name: None,
-                username: None,
-                device_type: None,
-                device_ip: "198.51.100.23".parse().unwrap(),
-                port: 1,
-                posture: None,
-            },
-            attempt: Attempt::Failed("authentication-failed".into()),
-            at: OffsetDateTime::UNIX_EPOCH,
-        }
-    }
 
     #[test]
     fn a_full_queue_makes_nobody_wait_and_is_counted() {
@@ -261,7 +243,7 @@ mod tests {
             })),
             overflow: Arc::clone(&overflow),
         };
-        (0..5).for_each(|_| writer.write("s".into(), record()));
+        (0..5).for_each(|_| writer.write("s".into(), record(1)));
         assert_eq!(overflow.load(Ordering::Relaxed), 3);
     }
 
