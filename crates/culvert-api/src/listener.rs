@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use culvert_process::take_over;
 use culvert_socket::{BindError, PrivateSocket};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 
@@ -32,13 +33,15 @@ pub(crate) enum Accepted {
 impl Listener {
     /// Listens on an address: with TLS anywhere, without on the loopback interface only.
     ///
+    /// Must be called within a tokio runtime, at its start: it blocks for a second if the address is in use.
+    ///
     /// # Errors
     /// [`ApiStartError::Unprotected`], [`ApiStartError::Address`].
-    pub async fn bind_tcp(address: SocketAddr, tls: Option<Tls>) -> Result<Self, ApiStartError> {
+    pub fn bind_tcp(address: SocketAddr, tls: Option<Tls>) -> Result<Self, ApiStartError> {
         if tls.is_none() && !address.ip().is_loopback() {
             return Err(ApiStartError::Unprotected(address));
         }
-        match TcpListener::bind(address).await {
+        match listen(address) {
             Ok(socket) => Ok(Self(Kind::Network { socket, tls })),
             Err(source) => Err(ApiStartError::Address { address, source }),
         }
@@ -88,4 +91,12 @@ impl Listener {
             }
         }
     }
+}
+
+/// Listens on a TCP address, once a killed predecessor has given it up.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let in_use = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+    let socket = take_over(|| std::net::TcpListener::bind(address), in_use)?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
 }

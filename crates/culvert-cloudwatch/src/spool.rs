@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use culvert_process::take_over;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Batch;
@@ -238,7 +239,10 @@ fn lock(folder: &Path) -> Result<File, SpoolError> {
         .mode(0o600)
         .open(&path)
         .map_err(failed("open", &path))?;
-    match file.try_lock() {
+    match take_over(
+        || file.try_lock(),
+        |error| matches!(error, TryLockError::WouldBlock),
+    ) {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(SpoolError::InUse(folder.to_owned())),
         Err(TryLockError::Error(cause)) => Err(failed("lock", &path)(cause)),

@@ -3,13 +3,16 @@
 //!
 //! - [`Program`] is one that was found fit to be run; [`Program::run`] runs it once.
 //! - [`Gate`] bounds how much of such slow work is done at a time, whatever the work is.
+//! - [`take_over`] waits for what a killed predecessor left to a program it was just starting.
 
 #![forbid(unsafe_code)]
 
 mod gate;
 mod program;
 mod run;
+mod takeover;
 
 pub use gate::Gate;
 pub use program::{Program, UnfitProgram};
 pub use run::{Ended, Run, Terms};
+pub use takeover::take_over;

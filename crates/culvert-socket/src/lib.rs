@@ -8,14 +8,9 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
+use culvert_process::take_over;
 use tokio::net::{UnixListener, UnixStream};
-
-/// How long a socket that is taken may take to become free. A daemon that was killed just when it started a program leaves
-/// its sockets to that program's process for the moments until it has become the program.
-const PATIENCE: Duration = Duration::from_millis(500);
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Tells the nurseries of one process apart.
 static NURSERIES: AtomicU64 = AtomicU64::new(0);
@@ -44,7 +39,7 @@ impl PrivateSocket {
     /// Creates the socket with mode 0600 and its folder (0755) if missing. A socket left over by a dead process is
     /// replaced; a file that is no socket never is.
     ///
-    /// Must be called within a tokio runtime, at its start: it blocks for half a second if the socket is taken.
+    /// Must be called within a tokio runtime, at its start: it blocks for a second if the socket is taken.
     ///
     /// # Errors
     /// [`BindError`].
@@ -113,14 +108,11 @@ fn refuse_if_taken(path: &Path) -> Result<(), BindError> {
         let reason = "a file that is no socket has that name; remove it or choose another path";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason).into());
     }
-    let deadline = Instant::now() + PATIENCE;
-    while StdUnixStream::connect(path).is_ok() {
-        if Instant::now() > deadline {
-            return Err(BindError::Taken);
-        }
-        std::thread::sleep(PAUSE);
-    }
-    Ok(())
+    let free = || match StdUnixStream::connect(path) {
+        Ok(_) => Err(BindError::Taken),
+        Err(_) => Ok(()),
+    };
+    take_over(free, |error| matches!(error, BindError::Taken))
 }
 
 #[cfg(test)]
@@ -162,7 +154,7 @@ mod tests {
         let path = dir.path().join("culvert.sock");
         let held = std::os::unix::net::UnixListener::bind(&path).unwrap();
         let holder = std::thread::spawn(move || {
-            std::thread::sleep(PATIENCE / 4);
+            std::thread::sleep(std::time::Duration::from_millis(100));
             drop(held);
         });
         assert!(PrivateSocket::bind(&path).is_ok());

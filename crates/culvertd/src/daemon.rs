@@ -95,7 +95,7 @@ impl Start {
         let api = match (&config.api, &managed) {
             (Some(api), Some(managed)) => {
                 let ledger = Arc::clone(&place.ledger);
-                Some(ApiServer::bind(api, &config.run_dir, managed, ledger).await?)
+                Some(ApiServer::bind(api, &config.run_dir, managed, ledger)?)
             }
             _ => None,
         };

@@ -75,7 +75,7 @@ fn line(answer: &Response) -> Value {
 async fn a_request_that_was_carried_out() {
     record();
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let form = "Action=GetCallerIdentity&Version=2011-06-15";
     let line = line(&lab.signer("sts").form(form).send(&served.address).await);
     for (field, value) in [
@@ -101,7 +101,7 @@ async fn a_request_that_was_carried_out() {
 async fn a_refusal_tells_the_log_more_than_the_caller() {
     record();
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let signer = Signer::new("AKIAEXAMPLEEXAMPLE22", "wrong", "ec2");
     let answer = signer
         .form("Action=DeleteClientVpnEndpoint")
@@ -127,7 +127,7 @@ async fn a_refusal_tells_the_log_more_than_the_caller() {
 async fn names_that_callers_choose_cannot_forge_lines() {
     record();
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let form = format!("Action=Get%0A%22Caller{}&Version=2011-06-15", "x".repeat(200));
     let line = line(&lab.signer("sts").form(&form).send(&served.address).await);
     assert_eq!(
@@ -140,7 +140,7 @@ async fn names_that_callers_choose_cannot_forge_lines() {
 async fn secrets_are_never_logged() {
     record();
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let pki = pki("a.example");
     let key = BASE64.encode(pki.key.as_bytes());
     for input in [
@@ -177,7 +177,7 @@ async fn who_calls_over_the_unix_socket_is_named_by_uid() {
 async fn a_client_that_leaves_early_leaves_a_line() {
     record();
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let bytes = lab.signer("sts").form("Action=GetCallerIdentity").bytes();
     let mut stream = TcpStream::connect(&served.address).await.unwrap();
     let source = stream.local_addr().unwrap().to_string();

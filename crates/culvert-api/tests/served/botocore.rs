@@ -69,7 +69,7 @@ async fn all_calls_over_http() {
     }
     let lab = Lab::new();
     write(&lab);
-    let served = lab.serve().await;
+    let served = lab.serve();
     check(&run(&lab, format!("http://{}", served.address)).await);
 }
 
@@ -85,6 +85,6 @@ async fn all_calls_over_https() {
     fs::write(lab.path("api.key"), &pki.key).unwrap();
     fs::write(lab.path("ca.crt"), &pki.chain).unwrap();
     let tls = Tls::load(&lab.path("api.crt"), &lab.path("api.key")).unwrap();
-    let served = lab.serve_with(Some(tls)).await;
+    let served = lab.serve_with(Some(tls));
     check(&run(&lab, format!("https://{}", served.address)).await);
 }

@@ -12,9 +12,9 @@ struct Bench {
 }
 
 impl Bench {
-    async fn new() -> Self {
+    fn new() -> Self {
         let lab = Lab::new();
-        let served = lab.serve().await;
+        let served = lab.serve();
         Self { lab, served }
     }
 
@@ -61,7 +61,7 @@ fn input(pki: &Pki) -> Value {
 
 #[tokio::test]
 async fn a_certificate_is_imported_described_fetched_and_deleted() {
-    let bench = Bench::new().await;
+    let bench = Bench::new();
     let pki = pki("vpn.example.com");
     let arn = bench.import(&pki).await;
     assert!(
@@ -106,7 +106,7 @@ async fn a_certificate_is_imported_described_fetched_and_deleted() {
 
 #[tokio::test]
 async fn a_certificate_is_imported_again_under_its_name() {
-    let bench = Bench::new().await;
+    let bench = Bench::new();
     let arn = bench.import(&pki("one.example")).await;
     let mut again = input(&pki("two.example"));
     again["CertificateArn"] = json!(arn);
@@ -129,7 +129,7 @@ async fn a_certificate_is_imported_again_under_its_name() {
 
 #[tokio::test]
 async fn lists_are_filtered_ordered_and_cut_into_pages() {
-    let bench = Bench::new().await;
+    let bench = Bench::new();
     let mut arns = Vec::new();
     for number in 0..5 {
         arns.push(bench.import(&pki(&format!("{number}.example"))).await);
@@ -184,7 +184,7 @@ async fn lists_are_filtered_ordered_and_cut_into_pages() {
 
 #[tokio::test]
 async fn what_cannot_be_carried_out_is_refused_with_its_cause() {
-    let bench = Bench::new().await;
+    let bench = Bench::new();
     let mut wrong_key = input(&pki("a.example"));
     wrong_key["PrivateKey"] = json!(BASE64.encode(pki("b.example").key.as_bytes()));
     let mut unknown = input(&pki("a.example"));
@@ -275,7 +275,7 @@ async fn what_cannot_be_carried_out_is_refused_with_its_cause() {
 
 #[tokio::test]
 async fn only_posted_json_with_one_target_is_read() {
-    let bench = Bench::new().await;
+    let bench = Bench::new();
     let send = async |request| {
         let signed = bench.lab.signer("acm").sign(request);
         signed.send(&bench.served.address).await.json()["__type"].clone()
@@ -298,7 +298,7 @@ async fn only_posted_json_with_one_target_is_read() {
 
 #[tokio::test]
 async fn tags_are_added_changed_and_removed() {
-    let bench = Bench::new().await;
+    let bench = Bench::new();
     let arn = bench.import(&pki("a.example")).await;
     let with = |tags: Value| json!({ "CertificateArn": arn, "Tags": tags });
     let tags = async || {
@@ -331,7 +331,7 @@ async fn tags_are_added_changed_and_removed() {
 
 #[tokio::test]
 async fn an_endpoint_keeps_its_certificate_and_is_named_as_its_user() {
-    let bench = Bench::new().await;
+    let bench = Bench::new();
     let arn = bench.import(&pki("vpn.example.com")).await;
     let form = format!(
         "Action=CreateClientVpnEndpoint&Version=2016-11-15&ClientCidrBlock=10.99.0.0%2F22&ServerCertificateArn={arn}\

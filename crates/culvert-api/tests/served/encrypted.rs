@@ -50,7 +50,7 @@ async fn connect(address: &str, trusted: &Pki, protocol: &[u8]) -> std::io::Resu
 async fn requests_are_answered_over_tls() {
     let lab = Lab::new();
     let pki = pki("127.0.0.1");
-    let served = lab.serve_with(Some(load(&lab, &pki))).await;
+    let served = lab.serve_with(Some(load(&lab, &pki)));
     let stream = connect(&served.address, &pki, b"http/1.1").await.unwrap();
     let answer = exchange(stream, &lab.signer("sts").form(WHO).bytes()).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -63,7 +63,7 @@ async fn requests_are_answered_over_tls() {
 async fn http_2_is_spoken_where_the_client_wants_it() {
     let lab = Lab::new();
     let pki = pki("127.0.0.1");
-    let served = lab.serve_with(Some(load(&lab, &pki))).await;
+    let served = lab.serve_with(Some(load(&lab, &pki)));
     let stream = connect(&served.address, &pki, b"h2").await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
@@ -94,7 +94,7 @@ async fn a_silent_client_is_given_up_during_the_handshake() {
         ..culvert_api::Limits::default()
     };
     let lab = Lab::with(limits);
-    let served = lab.serve_with(Some(load(&lab, &pki("127.0.0.1")))).await;
+    let served = lab.serve_with(Some(load(&lab, &pki("127.0.0.1"))));
     let mut silent = TcpStream::connect(&served.address).await.unwrap();
     let closed = tokio::time::timeout(std::time::Duration::from_secs(3), silent.read_u8()).await;
     assert!(closed.unwrap().is_err());
@@ -105,7 +105,7 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_is_no
     let lab = Lab::new();
     let (old, new) = (pki("127.0.0.1"), pki("127.0.0.1"));
     let tls = load(&lab, &old);
-    let served = lab.serve_with(Some(tls.clone())).await;
+    let served = lab.serve_with(Some(tls.clone()));
     assert!(connect(&served.address, &old, b"h2").await.is_ok());
     assert!(connect(&served.address, &new, b"h2").await.is_err());
     write(&lab, &new);

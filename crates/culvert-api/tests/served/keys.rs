@@ -10,7 +10,7 @@ const WHO: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 #[tokio::test]
 async fn a_deleted_key_is_good_no_longer() {
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let status = async || lab.signer("sts").form(WHO).send(&served.address).await.status;
     assert_eq!(status().await, 200);
     AccessKeyFile::edit(&lab.path("access-keys"), |keys| keys.remove(lab.key.id())).unwrap();
@@ -22,17 +22,15 @@ async fn a_deleted_key_is_good_no_longer() {
 #[tokio::test]
 async fn an_address_that_cannot_be_served_is_refused_with_a_cure() {
     let lab = Lab::new();
-    let served = lab.serve().await;
-    let taken = Listener::bind_tcp(served.address.parse().unwrap(), None).await;
+    let served = lab.serve();
+    let taken = Listener::bind_tcp(served.address.parse().unwrap(), None);
     let text = taken.err().unwrap().to_string();
     assert!(
         text.contains(&served.address) && text.contains("choose another port"),
         "{text}"
     );
-    let open = Listener::bind_tcp("0.0.0.0:0".parse().unwrap(), None).await;
+    let open = Listener::bind_tcp("0.0.0.0:0".parse().unwrap(), None);
     assert!(matches!(open.err().unwrap(), ApiStartError::Unprotected(_)));
-    let foreign = Listener::bind_tcp("127.0.0.1:0".parse().unwrap(), None)
-        .await
-        .unwrap();
+    let foreign = Listener::bind_tcp("127.0.0.1:0".parse().unwrap(), None).unwrap();
     assert!(foreign.local_address().unwrap().ip().is_loopback());
 }

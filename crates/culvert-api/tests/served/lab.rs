@@ -80,14 +80,12 @@ impl Lab {
     }
 
     /// Serves on a port of the loopback interface.
-    pub(crate) async fn serve(&self) -> Served {
-        self.serve_with(None).await
+    pub(crate) fn serve(&self) -> Served {
+        self.serve_with(None)
     }
 
-    pub(crate) async fn serve_with(&self, tls: Option<Tls>) -> Served {
-        let listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap(), tls)
-            .await
-            .unwrap();
+    pub(crate) fn serve_with(&self, tls: Option<Tls>) -> Served {
+        let listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap(), tls).unwrap();
         self.run(listener)
     }
 

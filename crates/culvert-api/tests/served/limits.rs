@@ -34,7 +34,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused_unread() {
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let large = "x".repeat(Limits::default().body_bytes + 1);
     let answer = lab.signer("ec2").form(&large).send(&served.address).await;
     answer.is_refused(413, "MalformedQueryString");
@@ -53,7 +53,7 @@ async fn a_body_that_is_too_large_is_refused_unread() {
 #[tokio::test]
 async fn a_client_that_is_refused_while_it_sends_gets_its_answer() {
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let bytes = Request::post(&"x".repeat(1 << 20)).bytes();
     let mut stream = TcpStream::connect(&served.address).await.unwrap();
     stream.write_all(&bytes[..200]).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_large_body_is_taken_and_the_budget_comes_back() {
         ..Limits::default()
     };
     let lab = Lab::with(limits);
-    let served = lab.serve().await;
+    let served = lab.serve();
     let large = format!("{WHO}&Padding={}", "x".repeat(3 << 19));
     for _ in 0..4 {
         let answer = lab.signer("sts").form(&large).send(&served.address).await;
@@ -88,7 +88,7 @@ async fn a_large_body_is_taken_and_the_budget_comes_back() {
 #[tokio::test]
 async fn heads_that_are_too_large_are_refused() {
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let long = Request::new("GET", "/").header("x", &"y".repeat(20_000));
     assert_eq!(long.send(&served.address).await.status, 431);
     let mut many = Request::new("GET", "/");
@@ -101,7 +101,7 @@ async fn heads_that_are_too_large_are_refused() {
 #[tokio::test]
 async fn slow_heads_and_idle_connections_are_closed() {
     let lab = Lab::with(impatient());
-    let served = lab.serve().await;
+    let served = lab.serve();
     let mut silent = TcpStream::connect(&served.address).await.unwrap();
     let mut half = TcpStream::connect(&served.address).await.unwrap();
     half.write_all(b"POST / HTTP/1.1\r\nhost: a\r\n").await.unwrap();
@@ -118,7 +118,7 @@ async fn slow_heads_and_idle_connections_are_closed() {
 #[tokio::test]
 async fn a_slow_body_is_given_up() {
     let lab = Lab::with(impatient());
-    let served = lab.serve().await;
+    let served = lab.serve();
     let bytes = lab.signer("sts").form(WHO).bytes();
     let mut stream = TcpStream::connect(&served.address).await.unwrap();
     stream.write_all(&bytes[..bytes.len() - 1]).await.unwrap();
@@ -129,7 +129,7 @@ async fn a_slow_body_is_given_up() {
 #[tokio::test]
 async fn a_client_that_never_reads_its_answers_is_given_up() {
     let lab = Lab::with(impatient());
-    let served = lab.serve().await;
+    let served = lab.serve();
     let mut stream = TcpStream::connect(&served.address).await.unwrap();
     let one = String::from_utf8(Request::new("GET", "/").bytes()).unwrap();
     let one = one.replace("connection: close\r\n", "");
@@ -148,7 +148,7 @@ async fn connections_beyond_the_limit_are_told_to_come_back_and_then_closed() {
         ..Limits::default()
     };
     let lab = Lab::with(limits);
-    let served = lab.serve().await;
+    let served = lab.serve();
     let mut held = Vec::new();
     for _ in 0..2 {
         held.push(TcpStream::connect(&served.address).await.unwrap());
@@ -187,7 +187,7 @@ async fn requests_beyond_the_limit_are_told_to_come_back() {
         ..Limits::default()
     };
     let lab = Lab::with(limits);
-    let served = lab.serve().await;
+    let served = lab.serve();
     let answer = lab.signer("ec2").form(WHO).send(&served.address).await;
     answer.is_refused(503, "RequestLimitExceeded");
     let limits = Limits {
@@ -196,7 +196,7 @@ async fn requests_beyond_the_limit_are_told_to_come_back() {
         ..Limits::default()
     };
     let lab = Lab::with(limits);
-    let served = lab.serve().await;
+    let served = lab.serve();
     let answer = lab.signer("ec2").form(WHO).send(&served.address).await;
     answer.is_refused(503, "RequestLimitExceeded");
 }
@@ -207,7 +207,7 @@ async fn stopping_answers_what_has_begun_and_ends_the_rest() {
         stop_time: Duration::from_secs(5),
         ..Limits::default()
     });
-    let mut served = lab.serve().await;
+    let mut served = lab.serve();
     let bytes = lab.signer("sts").form(WHO).bytes();
     let mut begun = TcpStream::connect(&served.address).await.unwrap();
     begun.write_all(&bytes[..bytes.len() - 1]).await.unwrap();
@@ -227,7 +227,7 @@ async fn what_does_not_end_by_itself_is_ended() {
         stop_time: SOON,
         ..Limits::default()
     });
-    let mut served = lab.serve().await;
+    let mut served = lab.serve();
     let bytes = lab.signer("sts").form(WHO).bytes();
     let mut begun = TcpStream::connect(&served.address).await.unwrap();
     begun.write_all(&bytes[..bytes.len() - 1]).await.unwrap();

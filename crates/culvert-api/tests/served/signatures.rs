@@ -12,7 +12,7 @@ const LIST: &str = "Action=DescribeClientVpnEndpoints&Version=2016-11-15";
 #[tokio::test]
 async fn a_signed_caller_learns_who_it_is() {
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let answer = lab.signer("sts").form(WHO).send(&served.address).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(
@@ -33,7 +33,7 @@ async fn a_signed_caller_learns_who_it_is() {
 #[tokio::test]
 async fn the_query_string_of_a_get_is_read_and_signed() {
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let request = Request::new("GET", &format!("/?{WHO}"));
     let signed = lab.signer("sts").sign(request);
     let answer = signed.send(&served.address).await;
@@ -47,7 +47,7 @@ async fn the_query_string_of_a_get_is_read_and_signed() {
 #[tokio::test]
 async fn an_unsigned_request_is_refused_before_its_body_is_read() {
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     Request::post(LIST)
         .send(&served.address)
         .await
@@ -65,7 +65,7 @@ async fn an_unsigned_request_is_refused_before_its_body_is_read() {
 #[tokio::test]
 async fn a_wrong_secret_and_an_unknown_key_look_the_same_to_ec2s_callers() {
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let wrong = Signer::new(lab.key.id(), "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "ec2");
     let unknown = Signer::new("AKIAEXAMPLEEXAMPLE22", lab.key.expose_secret(), "ec2");
     let mut bodies = Vec::new();
@@ -80,7 +80,7 @@ async fn a_wrong_secret_and_an_unknown_key_look_the_same_to_ec2s_callers() {
 #[tokio::test]
 async fn a_changed_body_is_noticed() {
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let mut request = lab.signer("ec2").form(LIST);
     *request.body.last_mut().unwrap() ^= 1;
     request.send(&served.address).await.is_refused(401, "AuthFailure");
@@ -89,7 +89,7 @@ async fn a_changed_body_is_noticed() {
 #[tokio::test]
 async fn skewed_clocks_other_regions_and_other_services_are_told_so() {
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let with = |change: fn(&mut Signer)| {
         let mut signer = lab.signer("ec2");
         change(&mut signer);
@@ -116,7 +116,7 @@ async fn skewed_clocks_other_regions_and_other_services_are_told_so() {
 #[tokio::test]
 async fn each_service_refuses_in_its_own_words() {
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let wrong = |service| Signer::new("AKIAEXAMPLEEXAMPLE22", "wrong", service);
     let sts = wrong("sts").form(WHO).send(&served.address).await;
     sts.is_refused(403, "InvalidClientTokenId");
@@ -136,7 +136,7 @@ async fn each_service_refuses_in_its_own_words() {
 #[tokio::test]
 async fn actions_and_versions_that_are_not_there_are_refused() {
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     for (form, code) in [
         ("Action=AssumeRole&Version=2011-06-15", "InvalidAction"),
         ("Action=GetCallerIdentity&Version=2016-11-15", "NoSuchVersion"),
@@ -155,7 +155,7 @@ async fn actions_and_versions_that_are_not_there_are_refused() {
 #[tokio::test]
 async fn only_the_root_path_and_two_methods_are_served() {
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     for method in ["PUT", "DELETE", "OPTIONS", "PATCH", "get"] {
         let answer = Request::new(method, "/").send(&served.address).await;
         assert_eq!(
@@ -175,7 +175,7 @@ async fn only_the_root_path_and_two_methods_are_served() {
 #[tokio::test]
 async fn ec2_lists_endpoints_and_refuses_what_it_does_not_know() {
     let lab = Lab::new();
-    let served = lab.serve().await;
+    let served = lab.serve();
     let answer = lab.signer("ec2").form(LIST).send(&served.address).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let id = answer.field("x-amzn-requestid");

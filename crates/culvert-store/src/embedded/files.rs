@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use culvert_process::take_over;
+
 use crate::error::StoreError;
 
 const PRIVATE: u32 = 0o600;
@@ -43,7 +45,10 @@ impl Lock {
             .mode(PRIVATE)
             .open(&path)
             .map_err(failed("open the lock", &path))?;
-        match file.try_lock() {
+        match take_over(
+            || file.try_lock(),
+            |error| matches!(error, TryLockError::WouldBlock),
+        ) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(StoreError::InUse {

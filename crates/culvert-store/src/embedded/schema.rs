@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use culvert_process::take_over;
 use redb::{Builder, Database, ReadableDatabase, TableError, TableHandle, WriteTransaction};
 
 use super::fault::Fault;
@@ -75,7 +76,9 @@ pub(super) fn initialize<T>(
 
 /// Opens a store and leads it to the present format.
 pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
-    let database = builder().open(path).map_err(|error| match error {
+    let open = || builder().open(path);
+    let held = |error: &redb::DatabaseError| matches!(error, redb::DatabaseError::DatabaseAlreadyOpen);
+    let database = take_over(open, held).map_err(|error| match error {
         redb::DatabaseError::DatabaseAlreadyOpen => StoreError::InUse {
             path: path.into(),
             holder: "another process".into(),

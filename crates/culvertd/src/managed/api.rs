@@ -29,7 +29,7 @@ impl ApiServer {
     ///
     /// # Errors
     /// Fails when a file or an address can't be used, or the store can't.
-    pub(crate) async fn bind(
+    pub(crate) fn bind(
         config: &culvert_config::Api,
         run_dir: &Path,
         managed: &Managed,
@@ -54,7 +54,7 @@ impl ApiServer {
             tunnels: ledger,
             page_key: PageKey::new(&page_key),
         };
-        let network = Listener::bind_tcp(config.listen, tls.clone()).await?;
+        let network = Listener::bind_tcp(config.listen, tls.clone())?;
         let local = Listener::bind_unix(&run_dir.join("api.sock"))?;
         Ok(Self {
             api: Arc::new(Api::new(ec2, keys, Limits::default())),
