@@ -5,10 +5,12 @@
 //! every second of them; here the acknowledgements become as sparse as those of a receiver whose network card joins packets.
 //!
 //! An acknowledgement is cumulative, so a later one that is the same but for a higher number, a newer time stamp and another
-//! window makes the earlier one redundant. Everything else is kept: duplicates (they signal loss), selective
-//! acknowledgements, congestion echoes, anything with data, and every sixteenth, so that the sender's clock ticks on.
+//! window makes the earlier one redundant. What it acknowledged selectively must be said again, or have been said by the
+//! acknowledgement before it: then the sender learns of each byte that arrived, only somewhat later. Everything else is kept:
+//! duplicates that say nothing new (they signal loss), reports of data that arrived twice, congestion echoes, anything with
+//! data, and every sixteenth, so that the sender's clock ticks on.
 //!
-//! Source: RFC 3449, section 5.2.1 (ACK filtering).
+//! Source: RFC 3449, section 5.2.1 (ACK filtering); RFC 2018 (selective acknowledgement); RFC 2883 (reports of duplicates).
 
 use super::layout::{Layout, Protocol, flag};
 
@@ -16,218 +18,151 @@ use super::layout::{Layout, Protocol, flag};
 /// super-packet's worth at a time.
 pub(super) const MAX_SUPERSEDED: u32 = 15;
 
-/// TCP header without options, and with a time stamp in its customary form.
+/// TCP header without options.
 const BARE: usize = 20;
-const STAMPED: usize = 32;
-/// Two fillers, kind 8, length 10.
-const STAMP: [u8; 4] = [1, 1, 8, 10];
 
-/// Whether a packet is nothing but an acknowledgement, without options other than a time stamp.
-pub(super) fn is_pure(packet: &[u8], layout: Layout) -> bool {
-    let options = match layout.header_len - layout.transport {
-        BARE => true,
-        STAMPED => {
-            packet
-                .get(layout.transport + BARE..)
-                .and_then(<[u8]>::first_chunk)
-                == Some(&STAMP)
-        }
-        _ => false,
-    };
-    options
-        && layout.protocol == Protocol::Tcp
-        && packet.len() == layout.header_len
-        && layout.flags(packet) == flag::ACK
+/// A TCP packet that is nothing but an acknowledgement: no data, no flags beside it, no options but a time stamp and
+/// selective acknowledgements in their customary forms.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Acknowledgement<'p> {
+    packet: &'p [u8],
+    layout: Layout,
+    /// Everything up to here has arrived.
+    number: u32,
+    /// When it was sent, by the receiver's clock.
+    stamp: Option<u32>,
+    /// Pieces beyond `number` that have arrived: where each begins and ends, big-endian.
+    pieces: &'p [[u8; 8]],
 }
 
-/// Whether `later` makes `earlier` redundant. Both are pure and of this layout.
-pub(super) fn supersedes(earlier: &[u8], later: &[u8], layout: Layout) -> bool {
-    let equal = |from: usize, to: usize| match (earlier.get(from..to), later.get(from..to)) {
-        (Some(ours), Some(theirs)) => ours == theirs,
-        _ => false,
-    };
-    let number = |packet: &[u8], at: usize| {
-        let bytes = packet.get(at..).and_then(<[u8]>::first_chunk);
-        bytes.map_or(0, |four| u32::from_be_bytes(*four))
-    };
-    let advance = |at: usize| number(later, at).wrapping_sub(number(earlier, at)).cast_signed();
-    // All but IPv4's identification and checksum.
-    let ip = if layout.v6 {
-        equal(0, 40)
-    } else {
-        equal(0, 4) && equal(6, 10) && equal(12, 20)
-    };
-    let at = layout.transport;
-    // Ports and sequence number, the bits beside the header length, and the urgent pointer.
-    let same = earlier.len() == later.len()
-        && ip
-        && equal(at, at + 8)
-        && equal(at + 12, at + 13)
-        && equal(at + 18, at + BARE);
-    let stamped = layout.header_len - at == STAMPED;
-    same && advance(at + 8) > 0
-        && (!stamped || advance(at + BARE + STAMP.len()) >= 0)
-        // One that was damaged before it was encrypted is for its receiver to discard, not instead of a sound one.
-        && layout.is_intact(later)
+impl<'p> Acknowledgement<'p> {
+    /// Reads a packet of this layout; `None` if it is anything else.
+    pub(super) fn of(packet: &'p [u8], layout: Layout) -> Option<Self> {
+        let pure = layout.protocol == Protocol::Tcp
+            && packet.len() == layout.header_len
+            && layout.flags(packet) == flag::ACK;
+        if !pure {
+            return None;
+        }
+        let options = packet.get(layout.transport + BARE..)?;
+        // Two fillers, kind 8, length 10.
+        let (stamp, rest) = match options {
+            [1, 1, 8, 10, a, b, c, d, _, _, _, _, rest @ ..] => {
+                (Some(u32::from_be_bytes([*a, *b, *c, *d])), rest)
+            }
+            rest => (None, rest),
+        };
+        // Two fillers, kind 5, its length.
+        let pieces = match rest {
+            [] => &[],
+            [1, 1, 5, len, pieces @ ..] if usize::from(*len) == pieces.len() + 2 => {
+                match pieces.as_chunks() {
+                    (pieces, []) => pieces,
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        Some(Self {
+            packet,
+            layout,
+            number: be32(packet, layout.transport + 8)?,
+            stamp,
+            pieces,
+        })
+    }
+
+    /// Whether the two belong to one direction of one connection.
+    pub(super) fn is_of_flow(&self, other: &Self) -> bool {
+        let at = self.layout.transport;
+        let addresses = if self.layout.v6 { 8..40 } else { 12..20 };
+        self.layout.v6 == other.layout.v6 && self.equals(other, addresses) && self.equals(other, at..at + 4)
+    }
+
+    /// Whether `later` makes this one redundant. `before` is the one of the same flow that the sender gets before it.
+    pub(super) fn is_superseded_by(&self, later: &Self, before: Option<&Self>) -> bool {
+        let advance = distance(self.number, later.number);
+        let says_more =
+            advance > 0 || (advance == 0 && self.pieces != later.pieces && !later.pieces.is_empty());
+        let newer = match (self.stamp, later.stamp) {
+            (Some(ours), Some(theirs)) => distance(ours, theirs) >= 0,
+            (None, None) => true,
+            _ => false,
+        };
+        let known =
+            |piece: &[u8; 8]| later.covers(piece) || before.is_some_and(|before| before.covers(piece));
+        says_more
+            && newer
+            && self.has_like_headers(later)
+            && !self.reports_duplicate()
+            && self.pieces.iter().all(known)
+            // One that was damaged before it was encrypted is for its receiver to discard, not instead of a sound one.
+            && later.layout.is_intact(later.packet)
+    }
+
+    /// Whether the headers differ in nothing but lengths, IPv4's identification, checksums, window, and what the fields of
+    /// this type hold.
+    fn has_like_headers(&self, other: &Self) -> bool {
+        let ip = if self.layout.v6 {
+            self.equals(other, 0..4) && self.equals(other, 6..8)
+        } else {
+            self.equals(other, 0..2) && self.equals(other, 6..10)
+        };
+        let at = self.layout.transport;
+        let reserved = |packet: &[u8]| packet.get(at + 12).map(|byte| byte & 0x0f);
+        // The sequence number, the bits beside the header length, and the urgent pointer.
+        ip && self.is_of_flow(other)
+            && self.equals(other, at + 4..at + 8)
+            && reserved(self.packet) == reserved(other.packet)
+            && self.equals(other, at + 18..at + BARE)
+    }
+
+    /// Whether it tells the sender that data arrived twice: its first piece lies below the number or within the second.
+    fn reports_duplicate(&self) -> bool {
+        match self.pieces {
+            [first, rest @ ..] => {
+                let [_, end] = bounds(first);
+                distance(end, self.number) >= 0 || rest.first().is_some_and(|second| holds(second, first))
+            }
+            [] => false,
+        }
+    }
+
+    /// Whether it says that `piece` has arrived.
+    fn covers(&self, piece: &[u8; 8]) -> bool {
+        let [_, end] = bounds(piece);
+        distance(end, self.number) >= 0 || self.pieces.iter().any(|ours| holds(ours, piece))
+    }
+
+    fn equals(&self, other: &Self, range: std::ops::Range<usize>) -> bool {
+        match (self.packet.get(range.clone()), other.packet.get(range)) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => false,
+        }
+    }
+}
+
+/// How far `to` is ahead of `from`; numbers wrap.
+fn distance(from: u32, to: u32) -> i32 {
+    to.wrapping_sub(from).cast_signed()
+}
+
+fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+    let four = bytes.get(at..).and_then(<[u8]>::first_chunk);
+    four.map(|four| u32::from_be_bytes(*four))
+}
+
+/// Where a piece begins and ends.
+fn bounds(piece: &[u8; 8]) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = *piece;
+    [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])]
+}
+
+/// Whether the inner piece lies within the outer one.
+fn holds(outer: &[u8; 8], inner: &[u8; 8]) -> bool {
+    let ([outer_start, outer_end], [start, end]) = (bounds(outer), bounds(inner));
+    distance(outer_start, start) >= 0 && distance(end, outer_end) >= 0
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{self, IoSlice};
-
-    use super::*;
-    use crate::offload::join::{JoinBatch, Sink, flush_for_test};
-
-    /// An acknowledgement from 10.0.0.1:1 to 10.0.0.2:2 with complete checksums.
-    fn acknowledgement(number: u32, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-        let mut packet = vec![0x45, 0, 0, 52, 0, number as u8, 0x40, 0, 64, 6, 0, 0];
-        packet.extend([10, 0, 0, 1, 10, 0, 0, 2, 0, 1, 0, 2, 0, 0, 0, 9]);
-        packet.extend(number.to_be_bytes());
-        packet.extend([0x80, flag::ACK, 1, number as u8, 0, 0, 0, 0]);
-        packet.extend(STAMP);
-        packet.extend(number.to_be_bytes());
-        packet.extend([0, 0, 0, 7]);
-        change(&mut packet);
-        complete(packet)
-    }
-
-    fn complete(mut packet: Vec<u8>) -> Vec<u8> {
-        packet[3] = packet.len() as u8;
-        let layout = Layout::of_packet(&packet).unwrap();
-        let (header, payload) = packet.split_at_mut(layout.header_len);
-        layout.write_lengths(header, payload.len());
-        layout.write_checksum(header, payload);
-        packet
-    }
-
-    fn redundant(earlier: &[u8], later: &[u8]) -> bool {
-        let (Some(ours), Some(theirs)) = (Layout::of_packet(earlier), Layout::of_packet(later)) else {
-            return false;
-        };
-        ours == theirs && is_pure(earlier, ours) && is_pure(later, theirs) && supersedes(earlier, later, ours)
-    }
-
-    #[test]
-    fn a_later_acknowledgement_says_it_all() {
-        let first = acknowledgement(100, |_| ());
-        assert!(redundant(&first, &acknowledgement(3_000, |_| ())));
-        // Numbers wrap.
-        let last = acknowledgement(u32::MAX - 5, |_| ());
-        assert!(redundant(&last, &acknowledgement(7, |_| ())));
-    }
-
-    #[test]
-    fn duplicates_and_older_ones_are_kept() {
-        let first = acknowledgement(100, |_| ());
-        assert!(!redundant(&first, &first));
-        let window = acknowledgement(100, |packet| packet[35] = 99);
-        assert!(!redundant(&first, &window), "a window update");
-        assert!(!redundant(&acknowledgement(101, |_| ()), &first));
-    }
-
-    #[test]
-    fn whatever_says_more_is_kept() {
-        type Change = (&'static str, fn(&mut Vec<u8>));
-        let first = acknowledgement(100, |_| ());
-        let changes: [Change; 8] = [
-            ("another port", |packet| packet[21] = 7),
-            ("another address", |packet| packet[19] = 7),
-            ("a sequence number", |packet| packet[27] = 7),
-            ("ECE", |packet| packet[33] |= 0x40),
-            ("PSH", |packet| packet[33] |= flag::PSH),
-            ("congestion mark", |packet| packet[1] = 3),
-            ("another option", |packet| packet[42] = 5),
-            ("data", |packet| packet.push(1)),
-        ];
-        for (what, change) in changes {
-            assert!(!redundant(&first, &acknowledgement(200, change)), "{what}");
-        }
-        let older = acknowledgement(200, |packet| packet[44..48].copy_from_slice(&[0, 0, 0, 1]));
-        assert!(!redundant(&first, &older), "an older time stamp");
-    }
-
-    #[test]
-    fn a_damaged_one_supersedes_nothing() {
-        let mut damaged = acknowledgement(200, |_| ());
-        damaged[31] ^= 1;
-        assert!(!redundant(&acknowledgement(100, |_| ()), &damaged));
-    }
-
-    /// What a batch writes of these packets, without the header for the kernel, and how many were superseded.
-    fn written(filter: bool, packets: &[Vec<u8>]) -> (Vec<Vec<u8>>, u64) {
-        #[derive(Default)]
-        struct Plain(Vec<Vec<u8>>);
-        impl Sink for Plain {
-            fn joins(&self, _protocol: Protocol) -> bool {
-                false
-            }
-            fn write_plain(&mut self, packet: &[u8]) -> io::Result<()> {
-                self.0.push(packet.to_vec());
-                Ok(())
-            }
-            fn write_super(&mut self, _pieces: &[IoSlice<'_>]) -> io::Result<()> {
-                unreachable!("it takes no super-packets")
-            }
-            fn stop_joining(&mut self) {}
-            fn is_gone(&self) -> bool {
-                false
-            }
-        }
-        let mut batch = JoinBatch::new().filter_acks(filter);
-        let mut joiner = batch.start();
-        packets.iter().for_each(|packet| joiner.push(packet));
-        let mut out = Plain::default();
-        let report = flush_for_test(joiner, &mut out);
-        assert_eq!(report.written, out.0.len() as u64);
-        assert_eq!(report.written + report.superseded, packets.len() as u64);
-        (out.0, report.superseded)
-    }
-
-    /// Acknowledgements of one flow that say more and more.
-    fn run(count: u32) -> Vec<Vec<u8>> {
-        (1..=count)
-            .map(|number| acknowledgement(number * 100, |_| ()))
-            .collect()
-    }
-
-    #[test]
-    fn a_batch_writes_the_last_of_a_run() {
-        let packets = run(5);
-        assert_eq!(written(true, &packets), (vec![packets[4].clone()], 4));
-        assert_eq!(written(false, &packets), (packets, 0), "unless told not to");
-    }
-
-    #[test]
-    fn one_in_sixteen_is_kept() {
-        let packets = run(40);
-        let kept = [&packets[15], &packets[31], &packets[39]].map(Clone::clone);
-        assert_eq!(written(true, &packets), (kept.to_vec(), 37));
-    }
-
-    #[test]
-    fn flows_do_not_mix_and_nothing_of_a_flow_is_overtaken() {
-        let other = |number| acknowledgement(number, |packet| packet[21] = 7);
-        let data = acknowledgement(250, |packet| packet.push(1));
-        let [one, two, three, four] = run(4).try_into().unwrap();
-        let packets = [
-            one,
-            other(1),
-            two.clone(),
-            data.clone(),
-            other(2),
-            three,
-            four.clone(),
-        ];
-        let kept = [two, other(2), data, four];
-        assert_eq!(written(true, &packets), (kept.to_vec(), 3));
-    }
-
-    #[test]
-    fn nothing_overtakes_a_fragment() {
-        let [one, two] = run(2).try_into().unwrap();
-        let mut fragment = acknowledgement(1, |_| ());
-        fragment[6] = 0x20;
-        let packets = [one, fragment, two];
-        assert_eq!(written(true, &packets), (packets.to_vec(), 0));
-    }
-}
+mod tests;

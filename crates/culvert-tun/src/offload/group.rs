@@ -3,7 +3,7 @@
 use std::mem;
 
 use super::{
-    ack,
+    ack::{Acknowledgement, MAX_SUPERSEDED},
     layout::{Layout, Protocol, flag},
     vnet::{Gso, VnetHeader},
 };
@@ -50,6 +50,8 @@ pub(super) struct Group {
     pub(super) closed: bool,
     /// Earlier acknowledgements this one stands for; `None` for everything but a pure acknowledgement.
     pub(super) superseded: Option<u32>,
+    /// The acknowledgement of the same flow that is written before this one.
+    before: u32,
 }
 
 impl Group {
@@ -67,38 +69,55 @@ impl Group {
             end_flags: 0,
             closed: true,
             superseded: None,
+            before: NONE,
         }
     }
 
-    /// A pure acknowledgement, which a later one may supersede.
-    pub(super) fn acknowledgement(number: u32, layout: Layout) -> Self {
+    /// A pure acknowledgement, which a later one may supersede. `ahead` is what is written before it in its slot.
+    pub(super) fn acknowledgement(
+        number: u32,
+        packet: &Acknowledgement<'_>,
+        layout: Layout,
+        ahead: Option<&Self>,
+        parts: &[Part<'_>],
+    ) -> Self {
+        let before = ahead.filter(|ahead| {
+            let ahead = ahead.as_acknowledgement(parts);
+            ahead.is_some_and(|ahead| ahead.is_of_flow(packet))
+        });
         Self {
             layout: Some(layout),
             superseded: Some(0),
+            before: before.map_or(NONE, |before| before.first),
             ..Self::single(number)
         }
     }
 
-    /// Puts a later acknowledgement in the place of this one, if it makes it redundant. It must be pure.
+    /// Puts a later acknowledgement in the place of this one, if it makes it redundant.
     pub(super) fn supersede(
         &mut self,
         parts: &[Part<'_>],
         number: u32,
-        packet: &[u8],
+        packet: &Acknowledgement<'_>,
         layout: Layout,
     ) -> bool {
-        let Some(superseded) = self.superseded.filter(|count| *count < ack::MAX_SUPERSEDED) else {
+        let Some(superseded) = self.superseded.filter(|count| *count < MAX_SUPERSEDED) else {
             return false;
         };
-        let redundant = self.layout == Some(layout)
-            && parts
-                .get(self.first as usize)
-                .is_some_and(|earlier| ack::supersedes(earlier.packet, packet, layout));
+        let before = read(parts, self.before);
+        let redundant = self
+            .as_acknowledgement(parts)
+            .is_some_and(|earlier| earlier.is_superseded_by(packet, before.as_ref()));
         if redundant {
             (self.first, self.last) = (number, number);
+            self.layout = Some(layout);
             self.superseded = Some(superseded + 1);
         }
         redundant
+    }
+
+    fn as_acknowledgement<'p>(&self, parts: &[Part<'p>]) -> Option<Acknowledgement<'p>> {
+        self.superseded.and_then(|_| read(parts, self.first))
     }
 
     /// A packet others may be joined to.
@@ -166,6 +185,12 @@ impl Group {
             csum_offset: layout.protocol.checksum_at() as u16,
         }
     }
+}
+
+/// The acknowledgement with this number; `None` if there is none.
+fn read<'p>(parts: &[Part<'p>], number: u32) -> Option<Acknowledgement<'p>> {
+    let packet = parts.get(number as usize)?.packet;
+    Acknowledgement::of(packet, Layout::of_packet(packet)?)
 }
 
 /// Whether a packet may be joined to others at all: it has payload, and TCP nothing special.

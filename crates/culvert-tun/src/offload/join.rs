@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    ack,
+    ack::Acknowledgement,
     group::{Group, MAX_HEADER, MAX_SEGMENTS, NONE, Part, SLOTS, is_joinable, slot},
     layout::{Layout, Protocol},
 };
@@ -72,25 +72,25 @@ impl Default for JoinBatch {
 }
 
 /// What can be done with a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+#[derive(Clone, Copy, Debug)]
+enum Kind<'p> {
     /// It may be joined to the packet before it, and the next to it.
     Joinable,
     /// It may take the place of an acknowledgement before it.
-    Acknowledgement,
+    Acknowledgement(Acknowledgement<'p>),
     /// It goes as it is.
     Other,
 }
 
-impl Kind {
-    fn of(packet: &[u8], layout: Layout, filter_acks: bool) -> Self {
+impl<'p> Kind<'p> {
+    fn of(packet: &'p [u8], layout: Layout, filter_acks: bool) -> Self {
         if is_joinable(packet, layout) {
-            Self::Joinable
-        } else if filter_acks && ack::is_pure(packet, layout) {
-            Self::Acknowledgement
-        } else {
-            Self::Other
+            return Self::Joinable;
         }
+        let acknowledgement = filter_acks.then(|| Acknowledgement::of(packet, layout));
+        acknowledgement
+            .flatten()
+            .map_or(Self::Other, Self::Acknowledgement)
     }
 }
 
@@ -115,37 +115,46 @@ impl<'p> Joiner<'_, 'p> {
         };
         let slot = slot(packet, layout);
         let kind = Kind::of(packet, layout, self.batch.filter_acks);
-        if let Some(group) = self
-            .batch
-            .slots
-            .get(slot)
-            .and_then(|&group| self.batch.groups.get_mut(group as usize))
-        {
-            match kind {
-                Kind::Joinable if group.takes(&self.parts, packet, layout) => {
-                    if let Some(last) = self.parts.get_mut(group.last as usize) {
-                        last.next = number;
-                    }
-                    return group.append(number, packet, layout);
-                }
-                Kind::Acknowledgement if group.supersede(&self.parts, number, packet, layout) => return,
-                _ => {}
-            }
+        if self.merge(&kind, slot, number, packet, layout) {
+            return;
         }
-        let group = match kind {
+        let group = match &kind {
             Kind::Joinable => Group::new(number, packet, layout),
-            Kind::Acknowledgement => Group::acknowledgement(number, layout),
+            Kind::Acknowledgement(packet) => {
+                let ahead = self.batch.slots.get(slot);
+                let ahead = ahead.and_then(|&group| self.batch.groups.get(group as usize));
+                Group::acknowledgement(number, packet, layout, ahead, &self.parts)
+            }
             Kind::Other => Group::single(number),
         };
         if let Some(entry) = self.batch.slots.get_mut(slot) {
             // Also for a packet nothing joins: later ones of its flow must not be joined to earlier ones.
-            *entry = if group.closed && kind != Kind::Acknowledgement {
+            *entry = if group.closed && group.superseded.is_none() {
                 NONE
             } else {
                 self.batch.groups.len() as u32
             };
         }
         self.batch.groups.push(group);
+    }
+
+    /// Lets the packet join the group in its slot, or take its place, if it may.
+    fn merge(&mut self, kind: &Kind<'p>, slot: usize, number: u32, packet: &[u8], layout: Layout) -> bool {
+        let group = self.batch.slots.get(slot);
+        let Some(group) = group.and_then(|&group| self.batch.groups.get_mut(group as usize)) else {
+            return false;
+        };
+        match kind {
+            Kind::Joinable if group.takes(&self.parts, packet, layout) => {
+                if let Some(last) = self.parts.get_mut(group.last as usize) {
+                    last.next = number;
+                }
+                group.append(number, packet, layout);
+                true
+            }
+            Kind::Acknowledgement(later) => group.supersede(&self.parts, number, later, layout),
+            Kind::Joinable | Kind::Other => false,
+        }
     }
 
     /// Whether nothing waits to be written.
