@@ -298,7 +298,10 @@ mod tests {
             Some(Spoken::later(TCP))
         );
         let endless = [HOP_BY_HOP, 0, 1, 4, 0, 0, 0, 0];
-        assert_eq!(read(&v6(HOP_BY_HOP, &behind(&[&endless[..]; 9], &tcp(0x10)))), None);
+        assert_eq!(
+            read(&v6(HOP_BY_HOP, &behind(&[&endless[..]; 9], &tcp(0x10)))),
+            None
+        );
         assert_eq!(
             read(&v6(HOP_BY_HOP, &[TCP, 9, 0, 0])),
             None,
