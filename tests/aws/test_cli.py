@@ -115,7 +115,7 @@ def test_commands_make_a_tunnel(culvert, web, tmp_path):
     assert line.split() == [endpoint, "walk", "available", "10.8.0.0/22", "udp/443", "1", SERVER]
     for list_of, line in [
         ("route", rf"10.30.0.0/24 +{SUBNET_A} +add-route +active +beyond"),
-        ("rule", "10.30.0.0/24 +all users +active +-"),
+        ("rule", "10.30.0.0/24 +all users +all +active +-"),
         ("network", rf"{association} +{SUBNET_A} +{VPC} +associated +{EVERYTHING}"),
     ]:
         assert re.search(f"^{line}$", culvert.text(list_of, "list", "walk"), re.M)

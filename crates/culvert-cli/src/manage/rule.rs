@@ -189,7 +189,10 @@ fn rows(all: &[Rule]) -> String {
         vec![
             one.destination_cidr.clone(),
             who.to_owned(),
-            show::cell(Some(&one.services.join(", "))),
+            match one.services.as_slice() {
+                [] => "all".to_owned(),
+                services => services.join(", "),
+            },
             show::state(&one.status),
             show::cell(one.description.as_deref()),
         ]
