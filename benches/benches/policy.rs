@@ -16,6 +16,7 @@ fn rules(count: u32) -> Vec<AuthorizationRule> {
         } else {
             Access::Group(format!("group{}", n % 16))
         },
+        services: Vec::new(),
         description: None,
     };
     (0..count).map(rule).collect()

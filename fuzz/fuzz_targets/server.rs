@@ -399,6 +399,7 @@ fn policy(argument: u8) -> Arc<Policy> {
     let rule = AuthorizationRule {
         destination: format!("10.{argument}.0.0/16").parse().expect("a network"),
         access: Access::AllUsers,
+        services: Vec::new(),
         description: None,
     };
     Policy::compile(&[rule], &["0.0.0.0/0".parse().expect("a network")])

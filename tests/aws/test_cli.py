@@ -115,7 +115,7 @@ def test_commands_make_a_tunnel(culvert, web, tmp_path):
     assert line.split() == [endpoint, "walk", "available", "10.8.0.0/22", "udp/443", "1", SERVER]
     for list_of, line in [
         ("route", rf"10.30.0.0/24 +{SUBNET_A} +add-route +active +beyond"),
-        ("rule", "10.30.0.0/24 +all users +active +-"),
+        ("rule", "10.30.0.0/24 +all users +all +active +-"),
         ("network", rf"{association} +{SUBNET_A} +{VPC} +associated +{EVERYTHING}"),
     ]:
         assert re.search(f"^{line}$", culvert.text(list_of, "list", "walk"), re.M)
@@ -321,6 +321,24 @@ def test_only_root_may_manage(culvert):
             user=65534, group=65534, extra_groups=[], capture_output=True, text=True, timeout=60,
         )  # fmt: skip
     assert done.returncode == 3 and "run this command with sudo" in done.stderr, done.stderr
+
+
+def test_rules_are_limited_and_made_additive(culvert, associated):
+    endpoint = associated(rules=())
+    rule = ("rule", "authorize", endpoint, "10.20.1.0/24")
+    culvert(*rule, "--all", "--service", "443/tcp", "--service", "8000-8999/tcp", "--service", "icmp", "--wait")
+    culvert(*rule, "--group", "engineering", "--wait")
+    found = culvert("rule", "list", endpoint)["authorization_rules"]
+    assert [one["services"] for one in found] == [["443/tcp", "8000-8999/tcp", "icmp"], []]
+    lines = culvert.text("rule", "list", endpoint).splitlines()
+    assert "443/tcp, 8000-8999/tcp, icmp" in lines[1] and "SERVICES" in lines[0]
+    assert "https" in culvert.refusal(1, *rule[:3], "10.20.2.0/24", "--all", "--service", "https")
+    assert culvert("endpoint", "modify", endpoint, "--rule-evaluation", "additive") == {"return": True}
+    tag = {"key": "culvert:rule-evaluation", "value": "additive"}
+    assert culvert("endpoint", "show", endpoint)["tags"] == [tag]
+    culvert("endpoint", "modify", endpoint, "--rule-evaluation", "longest-prefix")
+    assert culvert("endpoint", "show", endpoint)["tags"] == [{**tag, "value": "longest-prefix"}]
+    culvert.refusal(2, "endpoint", "modify", endpoint, "--rule-evaluation", "both")
 
 
 def test_long_lists_are_followed_to_their_end(culvert, associated):

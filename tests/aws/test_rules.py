@@ -1,5 +1,7 @@
 """Authorization rules: who reaches what."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from expect import plain, refused
@@ -8,6 +10,7 @@ from manage import directory_option, settled
 
 ANA = ("ana", "correct horse")  # of the group engineering
 BEN = ("ben", "battery staple")  # of none
+EVALUATION = "culvert:rule-evaluation"
 
 
 def authorize(ec2, endpoint, network, group=None, **more):
@@ -149,3 +152,71 @@ def test_a_rule_for_a_group_admits_its_members_and_the_longest_prefix_decides(ec
     assert ana.fetches(IN_A) and ana.fetches(IN_B)
     assert ben.fetches(IN_B), "the rule for all"
     assert not ben.fetches(IN_A, seconds=1), "the longer rule is for others"
+
+
+@contextmanager
+def limited_to(ec2, *services):
+    """Has the SDK send `Culvert.Service.N` with new rules; AWS has no such member, so it does not know it."""
+
+    def add(params, **_):
+        params["body"].update((f"Culvert.Service.{at}", service) for at, service in enumerate(services, 1))
+
+    event = "before-call.ec2.AuthorizeClientVpnIngress"
+    ec2.meta.events.register(event, add)
+    try:
+        yield
+    finally:
+        ec2.meta.events.unregister(event, add)
+
+
+def test_a_rule_may_be_limited_to_services(ec2, associated, connect, ana, web):
+    endpoint = associated(rules=["10.20.0.0/16"])
+    client = connect(endpoint, ana).connected()
+    assert client.fetches(IN_A) and client.pings(IN_A)
+    with limited_to(ec2, "443/tcp", "icmp"):
+        authorize(ec2, endpoint, "10.20.1.0/24")
+    settled(ec2, endpoint)
+    assert client.pings(IN_A) and not client.fetches(IN_A, seconds=1)
+    assert client.fetches(IN_B), "what the longer rule does not cover"
+    assert rules(ec2, endpoint)[1] == described(endpoint, "10.20.1.0/24"), "the SDK reads it as any other"
+    revoke(ec2, endpoint, "10.20.1.0/24")
+    with limited_to(ec2, "80/tcp"):
+        authorize(ec2, endpoint, "10.20.1.0/24")
+    settled(ec2, endpoint)
+    assert client.fetches(IN_A) and not client.pings(IN_A, seconds=1)
+
+
+def test_services_that_can_not_be_are_refused(ec2, endpoint, caller):
+    for services in (["https"], ["443/sctp"], ["0/tcp"], ["80/tcp", "9-8/udp"], [f"{port}/tcp" for port in range(1, 34)]):
+        with limited_to(ec2, *services), refused("InvalidParameterValue", "Culvert.Service"):
+            authorize(ec2, endpoint, "10.20.1.0/24")
+    form = {"ClientVpnEndpointId": endpoint, "TargetNetworkCidr": "10.20.1.0/24", "AuthorizeAllGroups": "true"}
+    answer = caller.call("AuthorizeClientVpnIngress", Culvert__Port="443", **form)
+    assert answer.code() == "UnknownParameter"
+    assert rules(ec2, endpoint) == []
+
+
+def test_a_tag_makes_rules_additive(ec2, associated, connect, web):
+    endpoint = associated(AuthenticationOptions=[directory_option()], rules=["10.20.0.0/16"])
+    authorize(ec2, endpoint, "10.20.1.0/24", "engineering")
+    settled(ec2, endpoint)
+    ben = connect(endpoint, login=BEN).connected()
+    assert not ben.fetches(IN_A, seconds=1), "the longer rule is for others"
+    ec2.create_tags(Resources=[endpoint], Tags=[{"Key": EVALUATION, "Value": "additive"}])
+    eventually("the rule for all counts", lambda: ben.fetches(IN_A, seconds=1))
+    ec2.delete_tags(Resources=[endpoint], Tags=[{"Key": EVALUATION}])
+    eventually("the longest prefix decides again", lambda: not ben.fetches(IN_A, seconds=1))
+
+
+def test_an_endpoint_may_be_made_with_additive_rules(ec2, create):
+    def tags(key, value):
+        return [{"ResourceType": "client-vpn-endpoint", "Tags": [{"Key": key, "Value": value}]}]
+
+    endpoint = create(TagSpecifications=tags(EVALUATION, "additive"))
+    for key, value in [(EVALUATION, "both"), (EVALUATION, ""), ("culvert:rules", "additive")]:
+        with refused("InvalidParameterValue", key):
+            create(ClientCidrBlock="10.40.0.0/22", VpnPort=1194, TagSpecifications=tags(key, value))
+        with refused("InvalidParameterValue", key):
+            ec2.create_tags(Resources=[endpoint], Tags=[{"Key": key, "Value": value}])
+    (shown,) = ec2.describe_client_vpn_endpoints()["ClientVpnEndpoints"]
+    assert shown["Tags"] == [{"Key": EVALUATION, "Value": "additive"}]

@@ -89,6 +89,17 @@ impl EndpointPlan {
         self
     }
 
+    /// Adds a rule that admits everybody, or a group, to a network with these services only.
+    pub fn limited_rule(&mut self, cidr: &str, group: Option<&str>, services: &[&str]) -> &mut Self {
+        let access = group.map_or("access_all = true".to_owned(), |group| {
+            format!("group_id = \"{group}\"")
+        });
+        self.rules.push(format!(
+            "{{ destination_cidr = \"{cidr}\", {access}, services = {services:?} }}"
+        ));
+        self
+    }
+
     /// Replaces the rules by one that admits a group to a network.
     pub fn only_group(&mut self, cidr: &str, group: &str) -> &mut Self {
         self.deny_all().group_rule(cidr, group)

@@ -1,5 +1,5 @@
-//! Authorization rules with real packets: the most specific rules decide, a route is needed besides, both directions are
-//! judged, and nobody speaks for somebody else.
+//! Authorization rules with real packets: the most specific rules decide, or all of them add up; a rule may be limited to
+//! services; a route is needed besides, both directions are judged, and nobody speaks for somebody else.
 #![cfg(feature = "netns")]
 
 use std::net::IpAddr;
@@ -56,6 +56,39 @@ const ROWS: [(&[usize], &str); 7] = [
     (&[1, 2, 3, 4, 5, 6], "yyyyynnnyyynn"),
     (&[1, 2, 3, 4, 5, 6, 7], "yynyynnnyyynn"),
     (&[1, 2, 3, 4, 5, 6, 7, 8], "yynyynynyyyyn"),
+];
+
+/// The same where rules are additive: what any rule allows is allowed.
+const ADDITIVE_ROWS: [(&[usize], &str); 5] = [
+    (&[1, 2, 7], "yynnyynnnynnn"),
+    (&[1, 2, 3], "yynnyynyyyynn"),
+    (&[1, 2, 3, 4, 5], "yynnyynyyyynn"),
+    (&[1, 2, 3, 4, 5, 6], "yyyyyynyyyynn"),
+    (&[1, 2, 3, 4, 5, 6, 7, 8], "yyyyyyyyyyyyy"),
+];
+
+/// Rules that are limited: network, group or everybody, and services. TCP is asked for on port 5001, UDP on port 5002.
+const LIMITED: [(&str, Option<&str>, &[&str]); 6] = [
+    ("10.0.0.0/16", Some("dev"), &["tcp", "5002/udp"]),
+    ("10.0.2.0/24", None, &["5000-5001/tcp", "icmp"]),
+    ("172.16.0.0/24", None, &["5002/udp"]),
+    ("172.16.0.128/25", Some("eng"), &["5001/tcp"]),
+    ("192.168.0.0/24", Some("mgr"), &["5002-65535/tcp", "5001/udp"]),
+    ("203.0.113.0/24", Some("eng"), &["icmp"]),
+];
+
+/// Who goes where with what: both, TCP, UDP, or neither.
+const SERVICES: [(&str, &str, &str, &str); 9] = [
+    // Longest prefix, and additive.
+    ("eng", "172.16.0.5", "u", "u"),
+    ("eng", "172.16.0.200", "t", "b"),
+    ("dev", "172.16.0.200", "n", "u"),
+    ("dev", "10.0.1.1", "b", "b"),
+    ("dev", "10.0.2.119", "t", "b"),
+    ("mgr", "10.0.2.119", "t", "t"),
+    ("mgr", "10.0.1.1", "n", "n"),
+    ("mgr", "192.168.0.9", "n", "n"),
+    ("eng", "203.0.113.7", "n", "n"),
 ];
 
 /// The groups, each the name of its only user, who has the client machine of the same position.
@@ -118,40 +151,142 @@ fn ask(ns: &Netns, to: IpAddr) -> Result<JoinHandle<Result<[bool; 2]>>> {
     ns.spawn(move || Ok([tcp_connects(to, PATIENCE)?, udp_answers(to, PATIENCE)?]))
 }
 
+/// All users, connected to an endpoint without rules, and servers wherever they might go.
+struct Table {
+    server: Culvertd,
+    clients: Vec<OpenVpn>,
+    _bulk: BulkServer,
+    _echoes: Vec<EchoServer>,
+}
+
+impl Table {
+    fn start(lab: &Lab) -> Result<Self> {
+        let bulk = BulkServer::start(&lab.host)?;
+        let mut echoes = Vec::new();
+        let mut plan = Culvertd::plan(lab).deny_all();
+        for (network, addresses) in BEHIND {
+            behind(lab, network, addresses)?;
+            plan = plan.network(network);
+            for address in addresses {
+                echoes.push(EchoServer::start_on(&lab.host, address.parse()?)?);
+            }
+        }
+        for user in USERS {
+            plan = plan.with_member(user, "right", &[user]);
+        }
+        let server = plan.start()?;
+        let mut clients = Vec::new();
+        for (index, user) in USERS.iter().enumerate() {
+            clients.push(OpenVpn::connect(lab, index, user, &login(lab, &server, user)?)?);
+        }
+        Ok(Self {
+            server,
+            clients,
+            _bulk: bulk,
+            _echoes: echoes,
+        })
+    }
+
+    fn stop(self) -> Result<()> {
+        ensure!(
+            self.server.drops("data.not_authorized")? > 0,
+            "no drop was counted"
+        );
+        for client in self.clients {
+            ensure!(
+                client.times_connected() == 1,
+                "a change of rules ended a connection"
+            );
+            client.disconnect()?;
+        }
+        self.server.stop()
+    }
+}
+
 #[test]
 fn the_golden_table_holds_for_packets_of_tcp_and_udp() -> Result<()> {
     let lab = Lab::new(USERS.len())?;
-    let _bulk = BulkServer::start(&lab.host)?;
-    let mut echoes = Vec::new();
-    let mut plan = Culvertd::plan(&lab).deny_all();
-    for (network, addresses) in BEHIND {
-        behind(&lab, network, addresses)?;
-        plan = plan.network(network);
-        for address in addresses {
-            echoes.push(EchoServer::start_on(&lab.host, address.parse()?)?);
-        }
-    }
-    for user in USERS {
-        plan = plan.with_member(user, "right", &[user]);
-    }
-    let mut server = plan.start()?;
-    let mut clients = Vec::new();
-    for (index, user) in USERS.iter().enumerate() {
-        clients.push(OpenVpn::connect(&lab, index, user, &login(&lab, &server, user)?)?);
-    }
+    let mut table = Table::start(&lab)?;
     for (active, expected) in ROWS {
-        reload(&mut server, |endpoint| activate(endpoint, active))?;
+        reload(&mut table.server, |endpoint| activate(endpoint, active))?;
         check_row(&lab, active, expected)?;
     }
-    ensure!(server.drops("data.not_authorized")? > 0, "no drop was counted");
-    for client in clients {
-        ensure!(
-            client.times_connected() == 1,
-            "a change of rules ended a connection"
-        );
-        client.disconnect()?;
+    for (active, expected) in ADDITIVE_ROWS {
+        reload(&mut table.server, |endpoint| {
+            endpoint.set("rule_evaluation", "\"additive\"");
+            activate(endpoint, active);
+        })?;
+        check_row(&lab, active, expected).context("additive")?;
     }
-    server.stop()
+    table.stop()
+}
+
+#[test]
+fn rules_are_limited_to_their_services() -> Result<()> {
+    let lab = Lab::new(USERS.len())?;
+    let mut table = Table::start(&lab)?;
+    let limited = |endpoint: &mut EndpointPlan| {
+        endpoint.deny_all();
+        for (network, group, services) in LIMITED {
+            endpoint.limited_rule(network, group, services);
+        }
+    };
+    reload(&mut table.server, limited)?;
+    check_services(&lab, false)?;
+    // Fragments of what is allowed get through, there and back.
+    let pings = |user: usize, to: &str, size: &str| {
+        let ping = ["-n", "-c", "1", "-W", "1", "-s", size, to];
+        lab.clients[user].run("ping", &ping).is_ok()
+    };
+    for size in ["56", "5000"] {
+        ensure!(pings(0, "203.0.113.7", size), "{size} bytes of ICMP");
+        ensure!(!pings(1, "10.0.1.1", size), "{size} bytes of ICMP without a rule");
+    }
+    let socket = lab.clients[0].enter(|| Ok(std::net::UdpSocket::bind("0.0.0.0:0")?))?;
+    socket.connect(("172.16.0.5", culvert_tests::traffic::ECHO_PORT))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.send(&[7; 4000])?;
+    let answer = socket.recv(&mut [0; 8000]);
+    ensure!(answer.is_ok(), "no answer to a datagram in fragments");
+    // Nobody begins a connection with whoever may only begin some, whatever port it comes from.
+    let eng = table.clients[0]
+        .virtual_v4()
+        .context("no address was pushed")?
+        .to_string();
+    let before = table.server.drops("data.not_authorized_reverse")?;
+    let ping = ["-n", "-c", "1", "-W", "1", "-I", "203.0.113.7", &eng];
+    ensure!(lab.host.run("ping", &ping).is_err(), "the host may ping");
+    let counted = table.server.drops("data.not_authorized_reverse")? - before;
+    ensure!(counted == 1, "{counted} drops were counted instead of 1");
+
+    reload(&mut table.server, |endpoint| {
+        endpoint.set("rule_evaluation", "\"additive\"");
+    })?;
+    check_services(&lab, true)?;
+    table.stop()
+}
+
+fn check_services(lab: &Lab, additive: bool) -> Result<()> {
+    let mut asked = Vec::new();
+    for (user, to, _, _) in SERVICES {
+        let index = USERS.iter().position(|other| *other == user);
+        asked.push(ask(&lab.clients[index.context("no such user")?], to.parse()?)?);
+    }
+    for (answer, (user, to, longest, added)) in asked.into_iter().zip(SERVICES) {
+        let answer = answer.join().map_err(|_| anyhow::anyhow!("panicked"))?;
+        let met = match answer.with_context(|| format!("{user} to {to}"))? {
+            [true, true] => "b",
+            [true, false] => "t",
+            [false, true] => "u",
+            [false, false] => "n",
+        };
+        let expected = if additive { added } else { longest };
+        ensure!(
+            met == expected,
+            "additive {additive}: {user} to {to}: {met} instead of {expected}"
+        );
+    }
+    Ok(())
 }
 
 fn check_row(lab: &Lab, active: &[usize], expected: &str) -> Result<()> {

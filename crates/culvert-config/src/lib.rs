@@ -23,9 +23,9 @@ pub use endpoint::{
     AuthToken, Authentication, CertificateGroups, CertificatePolicy, ClientCertificates, Combine,
     ConnectHandler, ConnectionLog, ControlChannel, DEFAULT_VPN_PORT, DataCipher, Digest, EndpointConfig,
     EndpointSpec, ExternalCommand, FUNCTION_PREFIX, HandlerTarget, Keepalive, KeyDirection, LogGroup,
-    LogSink, MAX_BANNER, MAX_DNS_SERVERS, MAX_DOMAINS, Mssfix, NatRule, PasswordCheck, Pem, Route,
-    StaticClient, StaticKeyWrap, TargetNetwork, TlsAuth, TlsCryptV2, TlsVersion, TransportProtocols,
-    VerifyX509Name, overlap,
+    LogSink, MAX_BANNER, MAX_DNS_SERVERS, MAX_DOMAINS, MAX_SERVICES, Mssfix, NatRule, PasswordCheck, Pem,
+    RULE_EVALUATIONS, Route, StaticClient, StaticKeyWrap, TargetNetwork, TlsAuth, TlsCryptV2, TlsVersion,
+    TransportProtocols, VerifyX509Name, overlap,
 };
 pub use environment::{
     Account, Api, ApiCertificate, Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, Resets,

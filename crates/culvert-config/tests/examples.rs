@@ -126,6 +126,12 @@ fn settings_arrive_where_they_belong() {
         .map(|rule| rule.destination.to_string())
         .collect();
     assert_eq!(nat, ["10.20.0.0/16", "192.168.50.0/24"]);
+    let limited = &endpoint.authorization_rules[1].services;
+    let written: Vec<String> = limited.iter().map(ToString::to_string).collect();
+    assert_eq!(written, ["443/tcp", "8000-8999/tcp", "53/udp", "icmp"]);
+    let lab = endpoint.policy().filter_for(&["engineering".to_owned()]);
+    assert!(lab.allows_service("192.168.50.9".parse().unwrap(), 17, Some(53)));
+    assert!(!lab.allows("192.168.50.9".parse().unwrap()));
     let printer = endpoint.static_address("printer").unwrap();
     assert_eq!(
         endpoint
@@ -153,6 +159,22 @@ fn the_split_tunnel_example_means_what_its_comments_say() {
     let nat = config.endpoints[0].nat_rules();
     assert_eq!(nat.len(), 1);
     assert_eq!(nat[0].interface.as_deref(), Some("eth2"));
+}
+
+#[test]
+fn additive_rules_add_up() {
+    let text = std::fs::read_to_string("../../config/split-tunnel.toml").unwrap();
+    let text = text.replace("[[endpoint]]\n", "[[endpoint]]\nrule_evaluation = \"additive\"\n");
+    let config = Config::from_str(&text, "../../config/split-tunnel.toml").unwrap();
+    let policy = config.endpoints[0].policy();
+    let operators = policy.filter_for(&["developers".to_owned(), "operators".to_owned()]);
+    assert!(operators.allows("10.20.5.5".parse().unwrap()));
+    assert!(operators.allows("10.20.99.5".parse().unwrap()));
+    let developers = policy.filter_for(&["developers".to_owned()]);
+    assert!(
+        developers.allows("10.20.99.5".parse().unwrap()),
+        "nothing shadows its rule"
+    );
 }
 
 #[test]

@@ -194,6 +194,32 @@ fn single_values_are_refused_with_the_cure() {
         "authorization_rules = [{ destination_cidr = \"10.0.0.0/8\", access_all = true, group_id = \"g\" }]",
         &["names a group and admits everybody"],
     );
+    let limited = |services: &str| {
+        format!(
+            "authorization_rules = [{{ destination_cidr = \"10.0.0.0/8\", access_all = true, services = {services} }}]"
+        )
+    };
+    refuses(&limited("[]"), &["allows nothing", "remove the key"]);
+    refuses(&limited("\"443/tcp\""), &["services is not a list"]);
+    refuses(
+        &limited("[\"443/tcp\", \"https\"]"),
+        &["\"https\" is no service", "443/tcp"],
+    );
+    refuses(&limited("[443]"), &["should be a string"]);
+    let many: Vec<String> = (1..34).map(|port| format!("\"{port}/tcp\"")).collect();
+    refuses(
+        &limited(&format!("[{}]", many.join(", "))),
+        &["33 services", "at most 32"],
+    );
+    refuses(
+        "authorization_rules = [{ destination_cidr = \"10.0.0.0/8\", access_all = true, services = [\"tcp\"] }, \
+         { destination_cidr = \"10.0.0.0/8\", access_all = true }]",
+        &["given twice", "with the services of both"],
+    );
+    refuses(
+        "rule_evaluation = \"sum\"",
+        &["\"sum\" is not a choice", "\"longest-prefix\" or \"additive\""],
+    );
     refuses(
         "static_addresses = [{ client = \"a\" }]",
         &["no address is given"],

@@ -63,9 +63,10 @@ drop_reasons! {
     LinkLocal = "link_local",
     /// Sent to a multicast or broadcast address; the tunnel routes unicast only.
     Multicast = "multicast",
-    /// From a client: no authorization rule lets this client reach the destination.
+    /// From a client: no authorization rule lets this client reach the destination, or not with this protocol and port.
     NotAuthorized = "not_authorized",
-    /// To a client: the client may not reach the source, so the source may not reach the client.
+    /// To a client: the client may not reach the source, so the source may not reach the client; or only with services that
+    /// this packet is no answer of.
     NotAuthorizedReverse = "not_authorized_reverse",
     /// Between two clients while client-to-client traffic is off.
     ClientToClient = "client_to_client",

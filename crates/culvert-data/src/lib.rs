@@ -32,6 +32,7 @@ mod peer;
 mod plane;
 mod replay;
 mod shared;
+mod spoken;
 mod stats;
 
 pub use drops::{Counters, DropReason};

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use culvert_policy::ClientFilter;
+use culvert_wire::ip::IpHeader;
 use culvert_wire::{KeyId, LinkAddr, PeerId};
 
 use crate::framing::Framing;
@@ -13,6 +14,7 @@ use crate::key::DataKey;
 use crate::mss::{MssFix, SegmentLimit};
 use crate::outbound::{self, KeySlot};
 use crate::shared::{LinkKey, Shared};
+use crate::spoken::Spoken;
 use crate::stats::{PeerStats, Traffic};
 use crate::{DropReason, PeerEvent};
 
@@ -228,8 +230,31 @@ impl Peer {
         self.send_key.load_full().ok_or(DropReason::NoKey)
     }
 
+    /// Whether the client may exchange any packet with this address.
     pub(crate) fn allows(&self, address: IpAddr) -> bool {
         self.filter.load().allows(address)
+    }
+
+    /// Whether the client may exchange packets of some service with this address.
+    pub(crate) fn reaches(&self, address: IpAddr) -> bool {
+        self.filter.load().reaches(address)
+    }
+
+    /// Whether the client may send this packet to its destination.
+    pub(crate) fn may_send(&self, header: &IpHeader, ip: &[u8]) -> bool {
+        let filter = self.filter.load();
+        filter.allows(header.destination) || filter.has_limits() && is_service(&filter, header, ip)
+    }
+
+    /// Whether the client may receive this packet from its source.
+    pub(crate) fn may_receive(&self, header: &IpHeader, ip: &[u8]) -> bool {
+        let filter = self.filter.load();
+        filter.allows(header.source) || filter.has_limits() && is_answer(&filter, header, ip)
+    }
+
+    /// Whether this packet may be an answer to what the client is allowed to begin.
+    pub(crate) fn is_answered_by(&self, header: &IpHeader, ip: &[u8]) -> bool {
+        is_answer(&self.filter.load(), header, ip)
     }
 
     /// Whether this is one of the client's own tunnel addresses.
@@ -331,6 +356,22 @@ impl Peer {
         });
         self.segment_limit.store(limit.pack(), Ordering::Relaxed);
     }
+}
+
+/// Whether a packet from a client is of a service that its rules allow.
+#[cold]
+fn is_service(filter: &ClientFilter, header: &IpHeader, ip: &[u8]) -> bool {
+    Spoken::read(header, ip).is_some_and(|spoken| {
+        filter.allows_service(header.destination, spoken.protocol, spoken.destination_port())
+    })
+}
+
+/// Whether a packet to a client belongs to a service that its rules allow, and doesn't begin anything.
+#[cold]
+fn is_answer(filter: &ClientFilter, header: &IpHeader, ip: &[u8]) -> bool {
+    Spoken::read(header, ip).is_some_and(|spoken| {
+        !spoken.begins && filter.allows_service(header.source, spoken.protocol, spoken.source_port())
+    })
 }
 
 /// How the origin of a packet relates to the client's link.

@@ -1,14 +1,16 @@
 //! Rules in, filters out.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ipnetwork::IpNetwork;
 
 use crate::ClientFilter;
-use crate::filter::Range;
+use crate::filter::{Limited, Reach};
 use crate::flatten::{Segment, intersect, range, segments, union};
+use crate::grant::Grant;
+use crate::service::Service;
 
 /// Distinct filters remembered before the ones nobody uses any more are swept out.
 const CACHED_FILTERS: usize = 1024;
@@ -22,6 +24,16 @@ pub enum Access {
     Group(String),
 }
 
+/// Which of the rules that cover a destination count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum RuleEvaluation {
+    /// Those with the longest prefix, whoever they are for: as on AWS.
+    #[default]
+    LongestPrefix,
+    /// All of them: what any rule for one of the client's groups allows is allowed.
+    Additive,
+}
+
 /// One authorization rule: rules only ever allow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AuthorizationRule {
@@ -29,19 +41,23 @@ pub struct AuthorizationRule {
     pub destination: IpNetwork,
     /// Who may reach it.
     pub access: Access,
+    /// What it is limited to; empty: everything.
+    pub services: Vec<Service>,
     /// Text for people.
     pub description: Option<String>,
 }
 
 /// Why a destination is allowed or not, for people who ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Allowed by a rule for this destination network.
+    /// Everything is allowed by a rule for this destination network.
     Allowed(IpNetwork),
+    /// Rules allow these services; the most specific such rule is for this destination network.
+    Limited(IpNetwork, Vec<Service>),
     /// A route is there, but no rule covers the address.
     NoRule,
-    /// Rules for this most specific network exist, but none admits the client. A shorter rule of its own
-    /// groups does not help.
+    /// Rules for this most specific network exist, but none that counts admits the client. A shorter rule of its own
+    /// groups does not help, unless the rules are additive.
     OtherGroups(IpNetwork),
     /// No route covers the address, whatever the rules say.
     NoRoute,
@@ -50,6 +66,7 @@ pub enum Verdict {
 /// The compiled rules and routes of one endpoint. Immutable: build a new one for a change.
 #[derive(Debug)]
 pub struct Policy {
+    evaluation: RuleEvaluation,
     rules: Box<[CompiledRule]>,
     routes: Box<[IpNetwork]>,
     v4: Box<[Segment]>,
@@ -64,21 +81,45 @@ pub struct Policy {
 #[derive(Debug)]
 struct CompiledRule {
     destination: IpNetwork,
-    all_users: bool,
-    /// Positions in [`Policy::groups`].
-    groups: BTreeSet<usize>,
+    /// Position of the rule for the next larger network around it.
+    around: Option<usize>,
+    all_users: Grant,
+    /// By position in [`Policy::groups`].
+    groups: BTreeMap<usize, Grant>,
 }
 
 impl CompiledRule {
-    fn admits(&self, groups: &[usize]) -> bool {
-        self.all_users || groups.iter().any(|group| self.groups.contains(group))
+    fn new(destination: IpNetwork) -> Self {
+        Self {
+            destination,
+            around: None,
+            all_users: Grant::Nothing,
+            groups: BTreeMap::new(),
+        }
+    }
+
+    /// Adds what it allows these groups to `grant`.
+    fn add_to(&self, grant: &mut Grant, groups: &[usize]) {
+        grant.add(&self.all_users);
+        for group in groups.iter().filter_map(|group| self.groups.get(group)) {
+            grant.add(group);
+        }
     }
 }
 
 impl Policy {
     /// Compiles rules, and the destinations of the endpoint's routes, for both families. The order of the
-    /// rules is irrelevant and several may name one destination.
+    /// rules is irrelevant and several may name one destination. The longest prefix decides.
     pub fn compile(rules: &[AuthorizationRule], routes: &[IpNetwork]) -> Arc<Self> {
+        Self::compile_as(RuleEvaluation::LongestPrefix, rules, routes)
+    }
+
+    /// Like [`Policy::compile`], with a say in which rules count.
+    pub fn compile_as(
+        evaluation: RuleEvaluation,
+        rules: &[AuthorizationRule],
+        routes: &[IpNetwork],
+    ) -> Arc<Self> {
         let groups: BTreeSet<&str> = rules.iter().filter_map(|rule| group_of(&rule.access)).collect();
         let groups: Box<[String]> = groups.into_iter().map(String::from).collect();
         let rules = by_destination(rules, &groups);
@@ -102,6 +143,7 @@ impl Policy {
             flat.into_boxed_slice()
         };
         Arc::new(Self {
+            evaluation,
             v4: family(false),
             v6: family(true),
             routes: routes.into(),
@@ -120,8 +162,8 @@ impl Policy {
             return filter;
         }
         let filter = Arc::new(ClientFilter::new(
-            &self.reach(&self.v4, &mine),
-            self.reach(&self.v6, &mine),
+            self.reach(&self.v4, false, &mine),
+            self.reach(&self.v6, true, &mine),
         ));
         if filters.len() >= CACHED_FILTERS {
             filters.retain(|_, filter| filter.strong_count() > 0);
@@ -137,15 +179,29 @@ impl Policy {
         if !self.routes.iter().any(|route| route.contains(destination)) {
             return Verdict::NoRoute;
         }
-        let longest = self
-            .rules
-            .iter()
-            .filter(|rule| rule.destination.contains(destination))
-            .max_by_key(|rule| rule.destination.prefix());
-        match longest {
-            None => Verdict::NoRule,
-            Some(rule) if rule.admits(&self.positions(groups)) => Verdict::Allowed(rule.destination),
-            Some(rule) => Verdict::OtherGroups(rule.destination),
+        let mut covering: Vec<&CompiledRule> = self.rules.iter().collect();
+        covering.retain(|rule| rule.destination.contains(destination));
+        covering.sort_by_key(|rule| std::cmp::Reverse(rule.destination.prefix()));
+        let Some(longest) = covering.first().map(|rule| rule.destination) else {
+            return Verdict::NoRule;
+        };
+        if self.evaluation == RuleEvaluation::LongestPrefix {
+            covering.truncate(1);
+        }
+        let mine = self.positions(groups);
+        let (mut all, mut named) = (Grant::Nothing, longest);
+        for rule in covering {
+            let before = all.clone();
+            rule.add_to(&mut all, &mine);
+            // Named is the first that allows anything, and the one that allows everything.
+            if all != before && (before == Grant::Nothing || all == Grant::Everything) {
+                named = rule.destination;
+            }
+        }
+        match all {
+            Grant::Everything => Verdict::Allowed(named),
+            Grant::Services(services) => Verdict::Limited(named, services.into_iter().collect()),
+            Grant::Nothing => Verdict::OtherGroups(longest),
         }
     }
 
@@ -158,15 +214,37 @@ impl Policy {
         known.into_iter().collect()
     }
 
-    fn reach(&self, segments: &[Segment], groups: &[usize]) -> Vec<Range<u128>> {
-        let mine = |segment: &&Segment| self.rules.get(segment.prefix).is_some_and(|r| r.admits(groups));
-        union(
-            segments
-                .iter()
-                .filter(mine)
-                .map(|segment| segment.range)
-                .collect(),
-        )
+    /// Where these groups get to.
+    fn reach(&self, segments: &[Segment], v6: bool, groups: &[usize]) -> Reach {
+        let mut reach = Reach::default();
+        for segment in segments {
+            match self.grant(segment.prefix, groups) {
+                Grant::Nothing => {}
+                Grant::Everything => reach.open.push(segment.range),
+                grant @ Grant::Services(_) => {
+                    let range = segment.range;
+                    reach
+                        .limited
+                        .extend(grant.keys(v6).map(|services| Limited { range, services }));
+                }
+            }
+        }
+        reach.open = union(reach.open);
+        reach
+    }
+
+    /// What these groups may do where the rule at this position is the most specific one.
+    fn grant(&self, position: usize, groups: &[usize]) -> Grant {
+        let mut grant = Grant::Nothing;
+        let mut next = self.rules.get(position);
+        while let Some(rule) = next {
+            rule.add_to(&mut grant, groups);
+            next = match self.evaluation {
+                RuleEvaluation::LongestPrefix => None,
+                RuleEvaluation::Additive => rule.around.and_then(|around| self.rules.get(around)),
+            };
+        }
+        grant
     }
 }
 
@@ -188,22 +266,33 @@ fn by_destination(rules: &[AuthorizationRule], groups: &[String]) -> Box<[Compil
             .last()
             .is_none_or(|last| key(&last.destination) != key(&rule.destination))
         {
-            let destination = rule.destination;
-            out.push(CompiledRule {
-                destination,
-                all_users: false,
-                groups: BTreeSet::new(),
-            });
+            out.push(CompiledRule::new(rule.destination));
         }
         let Some(compiled) = out.last_mut() else { continue };
-        match group_of(&rule.access) {
-            None => compiled.all_users = true,
-            Some(group) => compiled
-                .groups
-                .extend(groups.binary_search_by(|g| g.as_str().cmp(group)).ok()),
+        let grant = match group_of(&rule.access) {
+            None => Some(&mut compiled.all_users),
+            Some(group) => {
+                let position = groups.binary_search_by(|g| g.as_str().cmp(group));
+                position.ok().map(|at| compiled.groups.entry(at).or_default())
+            }
+        };
+        if let Some(grant) = grant {
+            grant.add(&Grant::of(&rule.services));
         }
     }
+    nest(&mut out);
     out.into_boxed_slice()
+}
+
+/// Notes for each rule which one is around it. A range follows those around it.
+fn nest(rules: &mut [CompiledRule]) {
+    let mut open: Vec<(usize, IpNetwork)> = Vec::new();
+    for (position, rule) in rules.iter_mut().enumerate() {
+        let start = rule.destination.network();
+        while open.pop_if(|(_, outer)| !outer.contains(start)).is_some() {}
+        rule.around = open.last().map(|(outer, _)| *outer);
+        open.push((position, rule.destination));
+    }
 }
 
 #[cfg(test)]
@@ -215,7 +304,15 @@ mod tests {
         AuthorizationRule {
             destination: destination.parse().unwrap(),
             access,
+            services: Vec::new(),
             description: None,
+        }
+    }
+
+    fn limited(destination: &str, group: Option<&str>, services: &[&str]) -> AuthorizationRule {
+        AuthorizationRule {
+            services: services.iter().map(|service| service.parse().unwrap()).collect(),
+            ..rule(destination, group)
         }
     }
 
@@ -375,6 +472,86 @@ mod tests {
         assert!(policy.filters.lock().unwrap().len() <= 2);
     }
 
+    #[test]
+    fn a_limited_rule_allows_its_services_and_closes_the_rest_of_its_network() {
+        let rules = [
+            rule("10.0.0.0/8", None),
+            limited("10.1.0.0/16", None, &["443/tcp", "53/udp"]),
+            limited("10.1.0.0/16", Some("ops"), &["22/tcp"]),
+            limited("fd00::/8", None, &["icmp"]),
+        ];
+        let policy = Policy::compile(&rules, &everywhere());
+        let asks = |group: &str, to: &str, protocol, port| {
+            let filter = policy.filter_for(&groups(&[group]));
+            filter.allows_service(to.parse().unwrap(), protocol, Some(port))
+        };
+        assert!(asks("dev", "10.2.0.1", 6, 80));
+        assert!(asks("dev", "10.1.0.1", 6, 443) && asks("dev", "10.1.0.1", 17, 53));
+        assert!(!asks("dev", "10.1.0.1", 6, 80) && !asks("dev", "10.1.0.1", 17, 443));
+        assert!(!asks("dev", "10.1.0.1", 6, 22) && asks("ops", "10.1.0.1", 6, 22));
+        assert!(asks("ops", "10.1.0.1", 6, 443), "rules for one network add up");
+        assert!(!asks("dev", "10.1.0.1", 1, 0) && asks("dev", "fd00::1", 58, 0));
+        assert!(!asks("dev", "fd00::1", 1, 0), "ICMP over IPv6 is ICMPv6");
+        assert_eq!(
+            policy.explain(&groups(&["ops"]), "10.1.0.1".parse().unwrap()),
+            Verdict::Limited(
+                "10.1.0.0/16".parse().unwrap(),
+                ["22/tcp", "443/tcp", "53/udp"]
+                    .map(|service| service.parse().unwrap())
+                    .into()
+            )
+        );
+    }
+
+    /// The documented example scenarios once more, with rules that add up: nobody loses by another's rule.
+    #[test]
+    fn additive_rules_shadow_nothing() {
+        let rules = [
+            rule("10.0.0.0/16", Some("dev")),
+            rule("10.0.2.119/32", Some("mgr")),
+            rule("0.0.0.0/0", Some("mgr")),
+            limited("10.0.2.0/24", Some("eng"), &["443/tcp"]),
+        ];
+        let policy = Policy::compile_as(RuleEvaluation::Additive, &rules, &everywhere());
+        let to = |to: &str| to.parse().unwrap();
+        assert!(
+            allows(&policy, "dev", "10.0.2.119"),
+            "the larger rule of its own counts"
+        );
+        assert!(allows(&policy, "mgr", "10.0.1.1") && allows(&policy, "mgr", "10.0.2.119"));
+        assert!(!allows(&policy, "dev", "198.51.100.1"));
+        assert_eq!(
+            policy.explain(&groups(&["dev"]), to("10.0.2.119")),
+            Verdict::Allowed(to_network("10.0.0.0/16"))
+        );
+        let https = vec!["443/tcp".parse().unwrap()];
+        assert_eq!(
+            policy.explain(&groups(&["eng"]), to("10.0.2.119")),
+            Verdict::Limited(to_network("10.0.2.0/24"), https)
+        );
+        assert_eq!(
+            policy.explain(&groups(&["eng"]), to("10.0.3.1")),
+            Verdict::OtherGroups(to_network("10.0.0.0/16"))
+        );
+        assert_eq!(policy.explain(&groups(&["eng"]), to("::1")), Verdict::NoRule);
+        let both = groups(&["eng", "dev"]);
+        assert_eq!(
+            policy.explain(&both, to("10.0.2.119")),
+            Verdict::Allowed(to_network("10.0.0.0/16")),
+            "a limit of one rule is none of another"
+        );
+        assert!(policy.filter_for(&both).allows(to("10.0.2.119")));
+        assert!(
+            !Policy::compile(&rules, &everywhere())
+                .filter_for(&both)
+                .reaches(to("10.0.2.119"))
+        );
+    }
+
+    fn to_network(text: &str) -> IpNetwork {
+        text.parse().unwrap()
+    }
+
     mod agreement {
         use proptest::prelude::*;
 
@@ -395,12 +572,31 @@ mod tests {
             })
         }
 
+        fn services() -> impl Strategy<Value = Vec<Service>> {
+            let some = ["1/tcp", "2-4/tcp", "tcp", "3/udp", "icmp"].map(|service| service.parse().unwrap());
+            prop::collection::vec(prop::sample::select(some.to_vec()), 0..3)
+        }
+
         fn any_rule() -> impl Strategy<Value = AuthorizationRule> {
-            (network(), prop::option::of(0..3_u8)).prop_map(|(destination, group)| AuthorizationRule {
-                destination,
-                access: group.map_or(Access::AllUsers, |group| Access::Group(group.to_string())),
-                description: None,
+            (network(), prop::option::of(0..3_u8), services()).prop_map(|(destination, group, services)| {
+                AuthorizationRule {
+                    destination,
+                    access: group.map_or(Access::AllUsers, |group| Access::Group(group.to_string())),
+                    services,
+                    description: None,
+                }
             })
+        }
+
+        /// Whether a rule is about a packet; written without the numbers that filters use.
+        fn speaks(rule: &AuthorizationRule, protocol: u8, port: Option<u16>) -> bool {
+            let icmp = if rule.destination.is_ipv6() { 58 } else { 1 };
+            rule.services.is_empty()
+                || rule.services.iter().any(|service| match *service {
+                    Service::Tcp(ports) => protocol == 6 && port.is_none_or(|port| ports.contains(port)),
+                    Service::Udp(ports) => protocol == 17 && port.is_none_or(|port| ports.contains(port)),
+                    Service::Icmp => protocol == icmp,
+                })
         }
 
         proptest! {
@@ -409,8 +605,10 @@ mod tests {
                 rules in prop::collection::vec(any_rule(), 0..12),
                 routes in prop::collection::vec(network(), 0..5),
                 mine in prop::collection::vec(0..4_u8, 0..3),
+                additive in any::<bool>(),
             ) {
-                let policy = Policy::compile(&rules, &routes);
+                let evaluation = if additive { RuleEvaluation::Additive } else { RuleEvaluation::LongestPrefix };
+                let policy = Policy::compile_as(evaluation, &rules, &routes);
                 let mine: Vec<String> = mine.iter().map(u8::to_string).collect();
                 let filter = policy.filter_for(&mine);
                 let corner = (0..80_u32).flat_map(|low| {
@@ -421,12 +619,26 @@ mod tests {
                     let routed = routes.iter().any(|route| route.contains(address));
                     let covering = rules.iter().filter(|rule| rule.destination.contains(address));
                     let longest = covering.clone().map(|rule| rule.destination.prefix()).max();
-                    let admitted = covering
-                        .filter(|rule| Some(rule.destination.prefix()) == longest)
-                        .any(|rule| group_of(&rule.access).is_none_or(|g| mine.iter().any(|m| m == g)));
-                    prop_assert_eq!(filter.allows(address), routed && admitted, "{}", address);
-                    let explained = matches!(policy.explain(&mine, address), Verdict::Allowed(_));
-                    prop_assert_eq!(explained, routed && admitted, "{}", address);
+                    let admitting: Vec<&AuthorizationRule> = covering
+                        .filter(|rule| routed && (additive || Some(rule.destination.prefix()) == longest))
+                        .filter(|rule| group_of(&rule.access).is_none_or(|g| mine.iter().any(|m| m == g)))
+                        .collect();
+                    let open = admitting.iter().any(|rule| rule.services.is_empty());
+                    prop_assert_eq!(filter.allows(address), open, "{}", address);
+                    prop_assert_eq!(filter.reaches(address), !admitting.is_empty(), "{}", address);
+                    for (protocol, port) in [6, 17, 1, 58, 47].into_iter().flat_map(|protocol| {
+                        [None, Some(1), Some(2), Some(3), Some(4), Some(5)].map(|port| (protocol, port))
+                    }) {
+                        let wanted = admitting.iter().any(|rule| speaks(rule, protocol, port));
+                        prop_assert_eq!(
+                            filter.allows_service(address, protocol, port), wanted,
+                            "{} {} {:?}", address, protocol, port
+                        );
+                    }
+                    let explained = policy.explain(&mine, address);
+                    prop_assert_eq!(matches!(explained, Verdict::Allowed(_)), open, "{}", address);
+                    let limited = !open && !admitting.is_empty();
+                    prop_assert_eq!(matches!(explained, Verdict::Limited(..)), limited, "{}", address);
                 }
             }
         }

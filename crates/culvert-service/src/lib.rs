@@ -37,6 +37,7 @@ mod tunnels;
 pub use certificate::{Certificate, PrivateKeyPem};
 pub use certificates::Certificates;
 pub use crl::{Crl, Crls};
+pub use culvert_policy::{RuleEvaluation, Service};
 pub use endpoint::{
     AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
 };
@@ -46,7 +47,7 @@ pub use id::{
     AssociationId, CertificateArn, ConnectionId, EndpointId, MalformedId, SecurityGroupId,
     SecurityGroupRuleId,
 };
-pub use operations::Surroundings;
+pub use operations::{RULE_EVALUATION_TAG, Surroundings};
 pub use parts::{
     Access, Association, AssociationState, AuthorizationRule, CrlState, Origin, Route, RouteState,
     RouteTarget, RuleState, StoredCrl,

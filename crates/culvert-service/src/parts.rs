@@ -1,7 +1,8 @@
 //! What belongs to an endpoint and comes and goes on its own: target networks, routes, rules, the revocation list.
 
+use culvert_policy::Service;
 use ipnetwork::IpNetwork;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 
 use crate::id::AssociationId;
@@ -91,6 +92,9 @@ pub struct AuthorizationRule {
     pub destination: IpNetwork,
     /// Who may reach it.
     pub access: Access,
+    /// What it is limited to; empty: everything.
+    #[serde(default, with = "services")]
+    pub services: Vec<Service>,
     /// Text for people.
     pub description: Option<String>,
     /// When it was made.
@@ -98,6 +102,25 @@ pub struct AuthorizationRule {
     pub created: OffsetDateTime,
     /// Where it is in its life.
     pub state: RuleState,
+}
+
+/// Services as they are written.
+mod services {
+    use serde::de::Error;
+
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(services: &[Service], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(services.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Service>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        texts
+            .iter()
+            .map(|text| text.parse().map_err(D::Error::custom))
+            .collect()
+    }
 }
 
 /// Who a rule admits.

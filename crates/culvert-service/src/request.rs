@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use culvert_policy::Service;
 use culvert_query::idempotency::{ClientToken, Fingerprint};
 use ipnetwork::{IpNetwork, Ipv4Network};
 use time::OffsetDateTime;
@@ -163,6 +164,8 @@ pub struct RuleRequest {
     pub destination: IpNetwork,
     /// Who may reach it.
     pub access: Access,
+    /// What it is limited to; empty: everything.
+    pub services: Vec<Service>,
     /// Text for people.
     pub description: Option<String>,
 }

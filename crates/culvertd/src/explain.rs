@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use culvert_admin::{ExplainStep, Service};
 use culvert_config::{EgressRule, EndpointConfig, IpProtocol, PortRange};
-use culvert_policy::Verdict;
+use culvert_policy::{self as policy, RuleEvaluation, Verdict};
+use ipnetwork::IpNetwork;
 
 /// What is looked at, up to what decides, and the outcome.
 pub(crate) fn explain(
@@ -32,7 +33,7 @@ pub(crate) fn explain(
             format!("no route leads to {destination}; add one"),
         ),
     } && {
-        let (passes, why) = rule(config, groups, destination);
+        let (passes, why) = rule(config, groups, destination, service);
         pass("rule", passes, why)
     } && {
         let (passes, why) = egress(config, destination, service);
@@ -41,11 +42,26 @@ pub(crate) fn explain(
     (allowed, steps)
 }
 
-fn rule(config: &EndpointConfig, groups: &[String], destination: IpAddr) -> (bool, String) {
+fn rule(
+    config: &EndpointConfig,
+    groups: &[String],
+    destination: IpAddr,
+    service: Option<Service>,
+) -> (bool, String) {
+    let additive = config.rule_evaluation == RuleEvaluation::Additive;
     match config.policy().explain(groups, destination) {
+        Verdict::Allowed(network) if additive => (
+            true,
+            format!("a rule for {network} admits the client; rules are additive"),
+        ),
         Verdict::Allowed(network) => (
             true,
             format!("the rules for {network} are the most specific ones, and one of them admits the client"),
+        ),
+        Verdict::Limited(network, services) => limited(network, &services, service, additive),
+        Verdict::OtherGroups(_) if additive => (
+            false,
+            format!("all rules for {destination} are for groups the client is not in"),
         ),
         Verdict::OtherGroups(network) => (
             false,
@@ -55,6 +71,36 @@ fn rule(config: &EndpointConfig, groups: &[String], destination: IpAddr) -> (boo
             ),
         ),
         Verdict::NoRule | Verdict::NoRoute => (false, format!("no rule covers {destination}; authorize one")),
+    }
+}
+
+/// What rules say that are limited to services.
+fn limited(
+    network: IpNetwork,
+    services: &[policy::Service],
+    service: Option<Service>,
+    additive: bool,
+) -> (bool, String) {
+    let texts: Vec<String> = services.iter().map(ToString::to_string).collect();
+    let which = if additive {
+        format!("the rules that admit the client, among them one for {network},")
+    } else {
+        format!("the rules for {network} are the most specific ones, and those that admit the client")
+    };
+    let only = format!("{which} allow {}", texts.join(", "));
+    match service {
+        None => (true, format!("{only}; name a service for more")),
+        Some(service) if services.iter().any(|allowed| includes(*allowed, service)) => (true, only),
+        Some(service) => (false, format!("{only}, but not {service}")),
+    }
+}
+
+fn includes(allowed: policy::Service, service: Service) -> bool {
+    match (allowed, service) {
+        (policy::Service::Tcp(ports), Service::Tcp(port))
+        | (policy::Service::Udp(ports), Service::Udp(port)) => ports.contains(port),
+        (policy::Service::Icmp, Service::Icmp) => true,
+        (policy::Service::Tcp(_) | policy::Service::Udp(_) | policy::Service::Icmp, _) => false,
     }
 }
 
@@ -134,6 +180,52 @@ mod tests {
         );
         let (allowed, why) = told(other, "10.20.2.10", "");
         assert!(allowed && why.contains("everything"), "{why}");
+    }
+
+    #[test]
+    fn a_limited_rule_is_asked_for_the_service() {
+        let https = |endpoint: &mut culvert_service::Endpoint| {
+            endpoint.rules[0].services = vec!["443/tcp".parse().unwrap(), "53/udp".parse().unwrap()];
+        };
+        for (service, allowed, part) in [
+            ("443/tcp", true, "everything"),
+            ("53/udp", true, "everything"),
+            ("443/udp", false, "allow 443/tcp, 53/udp, but not 443/udp"),
+            ("icmp", false, "but not icmp"),
+            ("", true, "everything"),
+        ] {
+            let (outcome, why) = told(https, "10.20.1.10", service);
+            assert!(outcome == allowed && why.contains(part), "{service}: {why}");
+        }
+    }
+
+    #[test]
+    fn additive_rules_shadow_nothing() {
+        let shadowed = |endpoint: &mut culvert_service::Endpoint| {
+            let mut rule = endpoint.rules[0].clone();
+            rule.destination = "10.20.1.0/24".parse().unwrap();
+            rule.access = culvert_service::Access::Group("admins".into());
+            endpoint.rules.push(rule);
+        };
+        assert!(!told(shadowed, "10.20.1.10", "").0);
+        let additive = |endpoint: &mut culvert_service::Endpoint| {
+            shadowed(endpoint);
+            let tag = (
+                culvert_service::RULE_EVALUATION_TAG.to_owned(),
+                "additive".to_owned(),
+            );
+            endpoint.tags.extend([tag]);
+        };
+        assert!(told(additive, "10.20.1.10", "").0);
+        let (allowed, why) = told(
+            |endpoint| {
+                additive(endpoint);
+                endpoint.rules.remove(0);
+            },
+            "10.20.1.10",
+            "",
+        );
+        assert!(!allowed && why.contains("all rules for 10.20.1.10"), "{why}");
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Create {
             .tags
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()));
-        add_tags(&mut form, name.chain(tags));
+        add_tags(&mut form, name.chain(tags).chain(self.settings.tag()));
         let created: Created = api.call("CreateClientVpnEndpoint", &form)?;
         show::done(output, &created, || {
             format!("created {} ({})", created.client_vpn_endpoint_id, created.status)

@@ -157,6 +157,11 @@ impl Modify {
         let vpc = one(&api, &id)?.vpc_id;
         self.settings.add_to(&mut form, &api, vpc.as_deref())?;
         let done: Done = api.call("ModifyClientVpnEndpoint", &form)?;
+        if let Some((key, value)) = self.settings.tag() {
+            let form = Form::new().with("ResourceId.1", &id);
+            let form = form.with("Tag.1.Key", key).with("Tag.1.Value", value);
+            api.call::<Done>("CreateTags", &form)?;
+        }
         if self.wait && self.settings.tell_handler() {
             settled(output, &format!("the connect handler of {id}"), || {
                 let options = one(&api, &id)?.client_connect_options;

@@ -178,6 +178,9 @@ members! {
         access_all: bool,
         #[serde(default)]
         group_id: String,
+        /// What it is limited to; none: everything.
+        #[serde(rename(deserialize = "culvertServiceSet"), default, deserialize_with = "items")]
+        services: Vec<String>,
         status: Status,
         #[serde(default)]
         description: Option<String>,

@@ -235,7 +235,10 @@ impl Quickstart {
         }
         let mut rules = Vec::new();
         for block in blocks {
-            rules.push((block, rule::authorize(api, id, block, None, Some("Quickstart"))?));
+            rules.push((
+                block,
+                rule::authorize(api, id, block, None, &[], Some("Quickstart"))?,
+            ));
         }
         for association in &associations {
             network::associated(api, output, id, association)?;

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 
 use super::api::Api;
 use super::form::Form;
@@ -27,6 +27,9 @@ pub(crate) struct Settings {
     /// Security group, by id or name; may be given several times
     #[arg(long = "security-group", value_name = "GROUP")]
     security_groups: Vec<String>,
+    /// Which of the authorization rules for a destination count [default: longest-prefix]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    rule_evaluation: Option<RuleEvaluation>,
     /// Hours until a session ends [default: 24]
     #[arg(long, value_name = "HOURS")]
     session_timeout_hours: Option<u32>,
@@ -62,7 +65,25 @@ pub(crate) struct Settings {
     self_service_portal: Option<bool>,
 }
 
+/// Which of the authorization rules for a destination count.
+#[derive(Clone, Copy, ValueEnum)]
+enum RuleEvaluation {
+    /// Those with the longest prefix, whoever they are for: as on AWS
+    LongestPrefix,
+    /// All: what any rule for the client allows is allowed
+    Additive,
+}
+
 impl Settings {
+    /// The tag that says which authorization rules count, if they tell.
+    pub(crate) fn tag(&self) -> Option<(&'static str, &'static str)> {
+        let word = match self.rule_evaluation? {
+            RuleEvaluation::LongestPrefix => "longest-prefix",
+            RuleEvaluation::Additive => "additive",
+        };
+        Some(("culvert:rule-evaluation", word))
+    }
+
     /// Adds the settings that are given. `known_vpc` is where names of security groups count if `--vpc` doesn't tell.
     pub(crate) fn add_to(&self, form: &mut Form, api: &Api, known_vpc: Option<&str>) -> anyhow::Result<()> {
         let vpc = self.vpc.as_deref().or(known_vpc);

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use culvert_policy::{Access, AuthorizationRule, Policy};
+use culvert_policy::{Access, AuthorizationRule, Policy, RuleEvaluation};
 use culvert_pool::{Pool, PoolConfig, StaticAddress};
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 
@@ -52,6 +52,15 @@ pub const MAX_DNS_SERVERS: usize = 8;
 
 /// The most search domains an endpoint pushes.
 pub const MAX_DOMAINS: usize = 10;
+
+/// The most services an authorization rule is limited to.
+pub const MAX_SERVICES: usize = 32;
+
+/// What the ways to evaluate rules are called, wherever they are written.
+pub const RULE_EVALUATIONS: [(&str, RuleEvaluation); 2] = [
+    ("longest-prefix", RuleEvaluation::LongestPrefix),
+    ("additive", RuleEvaluation::Additive),
+];
 
 /// An endpoint as somebody wishes it. Field names are the keys of an `[[endpoint]]` block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +121,8 @@ pub struct EndpointSpec {
     pub routes: Vec<Route>,
     /// Who may reach what; nothing is allowed without a rule.
     pub authorization_rules: Vec<AuthorizationRule>,
+    /// Which of the rules that cover a destination count.
+    pub rule_evaluation: RuleEvaluation,
     /// Lets clients reach each other, where an authorization rule for the client CIDR allows it.
     pub client_to_client: bool,
     /// What clients may begin with the networks behind the endpoint, where security groups apply; `None`: what the rules
@@ -196,6 +207,7 @@ impl EndpointSpec {
             target_networks: Vec::new(),
             routes: Vec::new(),
             authorization_rules: Vec::new(),
+            rule_evaluation: RuleEvaluation::default(),
             client_to_client: false,
             egress: None,
             keepalive: Keepalive::default(),
@@ -320,7 +332,11 @@ impl EndpointConfig {
 
     /// The authorization rules over [`Self::forwarded_destinations`], compiled for the packet path.
     pub fn policy(&self) -> Arc<Policy> {
-        Policy::compile(&self.authorization_rules, &self.forwarded_destinations())
+        Policy::compile_as(
+            self.rule_evaluation,
+            &self.authorization_rules,
+            &self.forwarded_destinations(),
+        )
     }
 
     /// Whether what a client may reach depends on its groups.

@@ -10,8 +10,8 @@ use ipnetwork::IpNetwork;
 
 use super::network::client_capacity;
 use super::{
-    DataCipher, EndpointConfig, EndpointSpec, MAX_BANNER, MAX_DNS_SERVERS, MAX_DOMAINS, Mssfix, Route,
-    TargetNetwork,
+    DataCipher, EndpointConfig, EndpointSpec, MAX_BANNER, MAX_DNS_SERVERS, MAX_DOMAINS, MAX_SERVICES, Mssfix,
+    Route, TargetNetwork,
 };
 use crate::error::{Fault, FieldProblem};
 use crate::push::{check_domain, check_push};
@@ -217,12 +217,22 @@ impl Check<'_> {
             let cure = format!("use 1 to {MAX_GROUP_ID} printable bytes");
             self.refuse(format!("{field}.group_id"), "this is not a group id", cure);
         }
-        if earlier
+        if rule.services.len() > MAX_SERVICES {
+            let message = format!("the rule has {} services", rule.services.len());
+            let cure = format!("give at most {MAX_SERVICES}; a range of ports is one");
+            self.refuse(format!("{field}.services"), message, cure);
+        }
+        if let Some(other) = earlier
             .iter()
-            .any(|other| other.destination == destination && other.access == rule.access)
+            .find(|other| other.destination == destination && other.access == rule.access)
         {
             let message = format!("the same rule for {destination} is given twice");
-            self.refuse(format!("{field}.destination_cidr"), message, "remove one of them");
+            let cure = if other.services == rule.services {
+                "remove one of them"
+            } else {
+                "make one rule of them, with the services of both"
+            };
+            self.refuse(format!("{field}.destination_cidr"), message, cure);
         }
     }
 

@@ -1,11 +1,11 @@
 //! Target networks, routes and authorization rules.
 
-use culvert_policy::{Access, AuthorizationRule};
+use culvert_policy::{Access, AuthorizationRule, Service};
 use ipnetwork::IpNetwork;
 
 use super::table::Table;
-use super::values::{boolean, network, string};
-use crate::endpoint::{EndpointSpec, Route, TargetNetwork};
+use super::values::{boolean, choice, network, string, word};
+use crate::endpoint::{EndpointSpec, RULE_EVALUATIONS, Route, TargetNetwork};
 use crate::error::Fault;
 
 /// What lies behind the endpoint and who may go there.
@@ -51,6 +51,9 @@ pub(super) fn networks(table: &Table<'_, '_>, spec: &mut EndpointSpec) {
         spec.authorization_rules.extend(rule(&entry));
         entry.finish();
     }
+    if let Some(evaluation) = table.read("rule_evaluation", |value| choice(value, &RULE_EVALUATIONS)) {
+        spec.rule_evaluation = evaluation;
+    }
     if let Some(client_to_client) = table.read("client_to_client", boolean) {
         spec.client_to_client = client_to_client;
     }
@@ -61,6 +64,7 @@ fn rule(table: &Table<'_, '_>) -> Option<AuthorizationRule> {
     let destination = table.require("destination_cidr", cure, network);
     let all = table.read("access_all", boolean);
     let group = table.read("group_id", string);
+    let services = services(table);
     let description = table.read("description", string);
     let access = match (all.unwrap_or(false), group) {
         (true, None) => Some(Access::AllUsers),
@@ -80,8 +84,31 @@ fn rule(table: &Table<'_, '_>) -> Option<AuthorizationRule> {
     Some(AuthorizationRule {
         destination: destination?,
         access: access?,
+        services: services?,
         description,
     })
+}
+
+/// What a rule is limited to; `None` after a refusal.
+fn services(table: &Table<'_, '_>) -> Option<Vec<Service>> {
+    const KEY: &str = "services";
+    if !table.has(KEY) {
+        return Some(Vec::new());
+    }
+    let parse = |text: &str| {
+        text.parse().map_err(|_| {
+            let cure =
+                "write it as in \"443/tcp\", \"8000-8999/tcp\", \"53/udp\", \"tcp\", \"udp\" or \"icmp\"";
+            Fault::new(format!("{text:?} is no service"), cure)
+        })
+    };
+    let services = table.list(KEY, |value| word(value, parse))?;
+    if table.length(KEY) == Some(0) {
+        let cure = "name services, or remove the key to allow everything";
+        table.refuse_key(KEY, Fault::new("a rule without any service allows nothing", cure));
+        return None;
+    }
+    Some(services)
 }
 
 /// The target network a route most likely means: one that contains it, else the first of its family.

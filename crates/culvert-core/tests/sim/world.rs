@@ -118,6 +118,7 @@ pub(crate) fn settings() -> EndpointSettings {
             &[AuthorizationRule {
                 destination: "0.0.0.0/0".parse().unwrap(),
                 access: Access::AllUsers,
+                services: Vec::new(),
                 description: None,
             }],
             &["0.0.0.0/0".parse().unwrap()],

@@ -122,7 +122,7 @@ impl DataPlane {
             peer.segment_limit().clamp(&header, ip);
         } else if self.is_client(header.destination) {
             return self.forward_to_client(now_ms, peer, &header, ip);
-        } else if peer.allows(header.destination) {
+        } else if peer.may_send(&header, ip) {
             peer.segment_limit().clamp(&header, ip);
         } else {
             return Err(DropReason::NotAuthorized);
@@ -141,12 +141,17 @@ impl DataPlane {
         if !self.config.client_to_client {
             return Err(DropReason::ClientToClient);
         }
-        if !peer.allows(header.destination) {
+        let open = peer.allows(header.destination);
+        if !open && !peer.reaches(header.destination) {
             return Err(DropReason::NotAuthorized);
         }
         let target = self.peer_at(header.destination).ok_or(DropReason::NoRoute)?;
-        if !target.allows(header.source) {
+        if !target.allows(header.source) && !target.reaches(header.source) {
             return Err(DropReason::NotAuthorizedReverse);
+        }
+        // Where rules are limited, the sender's say what it may begin, the receiver's what it may be answered.
+        if !open && !peer.may_send(header, ip) && !target.is_answered_by(header, ip) {
+            return Err(DropReason::NotAuthorized);
         }
         if ip.len() > usize::from(target.tun_mtu) {
             return Err(DropReason::TooBig);
@@ -172,7 +177,7 @@ impl DataPlane {
             if !self.config.client_to_client && self.is_client(header.source) {
                 return Err(DropReason::ClientToClient);
             }
-            if !peer.allows(header.source) {
+            if !peer.may_receive(&header, ip) {
                 return Err(DropReason::NotAuthorizedReverse);
             }
         }

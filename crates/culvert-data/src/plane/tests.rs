@@ -7,6 +7,7 @@ mod membership;
 mod messages;
 mod open;
 mod policy;
+mod services;
 
 use super::*;
 use crate::{DataFormat, DataKey, Framing, MssFix, UNCOMPRESSED};
@@ -55,6 +56,7 @@ fn filter() -> Arc<ClientFilter> {
     let rules = networks.map(|network| AuthorizationRule {
         destination: network.parse().unwrap(),
         access: Access::AllUsers,
+        services: Vec::new(),
         description: None,
     });
     let routes = networks.map(|network| network.parse().unwrap());

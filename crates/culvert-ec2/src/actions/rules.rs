@@ -2,7 +2,7 @@
 
 use culvert_query::params::Filter;
 use culvert_query::{ApiError, ErrorCode};
-use culvert_service::{Access, AuthorizationRule, RuleRequest, ServiceError};
+use culvert_service::{Access, AuthorizationRule, RuleRequest, Service, ServiceError};
 
 use crate::form::{filled, network};
 use crate::listing::{Listing, optional, position};
@@ -17,6 +17,7 @@ pub(crate) fn authorize(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
     let request = RuleRequest {
         destination: network(&task.form, "TargetNetworkCidr")?,
         access: access(task, "AuthorizeAllGroups")?,
+        services: services(task)?,
         description: filled(&task.form, "Description"),
     };
     let repeat = task.repeat()?;
@@ -57,6 +58,19 @@ fn access(task: &Task<'_>, all: &str) -> Result<Access, ServiceError> {
         ),
     };
     Err(refusal.into())
+}
+
+/// `Culvert.Service.N`, which AWS doesn't have: what a rule is limited to.
+fn services(task: &Task<'_>) -> Result<Vec<Service>, ServiceError> {
+    const MEMBER: &str = "Service";
+    let Some(own) = task.form.group("Culvert") else {
+        return Ok(Vec::new());
+    };
+    let texts = own.texts(MEMBER);
+    let parsed = texts
+        .iter()
+        .map(|text| text.parse().map_err(|error| own.invalid(MEMBER, error)));
+    Ok(parsed.collect::<Result<_, _>>()?)
 }
 
 /// `DescribeClientVpnAuthorizationRules`.

@@ -65,6 +65,10 @@ pub(crate) fn rule(item: &mut Element<'_>, endpoint: &EndpointId, rule: &Authori
     item.boolean("accessAll", rule.access == Access::AllUsers);
     item.text("destinationCidr", &rule.destination.to_string());
     status(item, rule_state(&rule.state));
+    // AWS's clients ignore it. Absent: the rule allows everything.
+    if !rule.services.is_empty() {
+        item.text_list("culvertServiceSet", rule.services.iter().map(ToString::to_string));
+    }
 }
 
 /// The group a rule is about; empty for all users.

@@ -118,3 +118,37 @@ fn filters_narrow_the_list() {
         assert_eq!(texts(&answer, "destinationCidr"), wanted, "{name} {value}");
     }
 }
+
+#[test]
+fn a_rule_is_limited_to_the_services_it_names() {
+    let lab = Lab::new();
+    let endpoint = lab.endpoint();
+    let on = |action: &str| format!("Action={action}&ClientVpnEndpointId={endpoint}");
+    let rule = on("AuthorizeClientVpnIngress") + "&TargetNetworkCidr=10.20.0.0/16&AuthorizeAllGroups=true";
+    for (services, code) in [
+        ("Culvert.Service.1=https", ErrorCode::InvalidParameterValue),
+        (
+            "Culvert.Service.1=443/tcp&Culvert.Service.2=",
+            ErrorCode::InvalidParameterValue,
+        ),
+        ("Culvert.Service=443/tcp", ErrorCode::UnknownParameter),
+        (
+            "Culvert.Service.1=443/tcp&Culvert.Port=443",
+            ErrorCode::UnknownParameter,
+        ),
+        ("Culvert=1", ErrorCode::UnknownParameter),
+    ] {
+        assert_eq!(lab.code(&format!("{rule}&{services}")), code, "{services}");
+    }
+    let token = "&ClientToken=once";
+    let services = "&Culvert.Service.2=53/udp&Culvert.Service.1=443/tcp";
+    lab.members(&format!("{rule}{token}{services}"));
+    lab.members(&format!("{rule}{token}{services}"));
+    let widened = lab.code(&format!("{rule}{token}"));
+    assert_eq!(widened, ErrorCode::IdempotentParameterMismatch);
+    let described = lab.members(&on("DescribeClientVpnAuthorizationRules"));
+    assert!(
+        described.contains("<culvertServiceSet><item>443/tcp</item><item>53/udp</item></culvertServiceSet>"),
+        "{described}"
+    );
+}

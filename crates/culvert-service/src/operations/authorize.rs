@@ -1,5 +1,7 @@
 //! Authorization rules.
 
+use culvert_config::MAX_SERVICES;
+use culvert_policy::Service;
 use culvert_query::{ApiError, ErrorCode};
 use ipnetwork::IpNetwork;
 use time::OffsetDateTime;
@@ -17,7 +19,7 @@ impl Endpoint {
     /// Adds an authorization rule.
     ///
     /// # Errors
-    /// `IncorrectState`, `InvalidParameterValue` for a network or group that can't be, and
+    /// `IncorrectState`, `InvalidParameterValue` for a network, group or services that can't be, and
     /// `InvalidClientVpnDuplicateAuthorizationRule` and `ClientVpnAuthorizationRuleLimitExceeded`.
     pub fn authorize(
         &mut self,
@@ -28,6 +30,7 @@ impl Endpoint {
         self.check_alive()?;
         check_destination("TargetNetworkCidr", request.destination)?;
         check_access(&request.access)?;
+        check_services(&request.services)?;
         check_description(request.description.as_deref())?;
         let same = |rule: &AuthorizationRule| {
             rule.destination == request.destination && rule.access == request.access
@@ -51,6 +54,7 @@ impl Endpoint {
         let rule = AuthorizationRule {
             destination: request.destination,
             access: request.access.clone(),
+            services: request.services.clone(),
             description: request.description.clone(),
             created: now,
             state: RuleState::Authorizing,
@@ -91,6 +95,14 @@ fn check_access(access: &Access) -> Result<(), ApiError> {
     }
 }
 
+fn check_services(services: &[Service]) -> Result<(), ApiError> {
+    if services.len() > MAX_SERVICES {
+        let reason = format!("a rule is limited to at most {MAX_SERVICES} services; a range of ports is one");
+        return Err(invalid("Culvert.Service", reason));
+    }
+    Ok(())
+}
+
 fn shown(access: &Access) -> String {
     match access {
         Access::AllUsers => "all users".to_owned(),
@@ -107,6 +119,7 @@ mod tests {
         RuleRequest {
             destination: destination.parse().unwrap(),
             access: group.map_or(Access::AllUsers, |group| Access::Group(group.into())),
+            services: Vec::new(),
             description: Some("a rule".into()),
         }
     }
@@ -169,5 +182,49 @@ mod tests {
             .unwrap();
         let refused = endpoint.authorize(&request("11.0.0.0/8", None), &one, NOW);
         assert_eq!(code(refused), ErrorCode::AuthorizationRuleLimitExceeded);
+    }
+
+    #[test]
+    fn services_narrow_a_rule_and_are_no_part_of_its_identity() {
+        let mut endpoint = endpoint();
+        let quotas = Quotas::default();
+        let limited = |services: &[&str]| RuleRequest {
+            services: services.iter().map(|service| service.parse().unwrap()).collect(),
+            ..request("10.20.0.0/16", None)
+        };
+        let made = endpoint
+            .authorize(&limited(&["443/tcp", "icmp"]), &quotas, NOW)
+            .unwrap();
+        let stored = serde_json::to_value(&made).unwrap();
+        assert_eq!(stored["services"], serde_json::json!(["443/tcp", "icmp"]));
+        assert_eq!(
+            serde_json::from_value::<AuthorizationRule>(stored.clone()).unwrap(),
+            made
+        );
+        let mut older = stored.clone();
+        older.as_object_mut().unwrap().remove("services");
+        assert!(
+            serde_json::from_value::<AuthorizationRule>(older)
+                .unwrap()
+                .services
+                .is_empty()
+        );
+        let mut damaged = stored;
+        damaged["services"] = serde_json::json!(["443/sctp"]);
+        assert!(
+            serde_json::from_value::<AuthorizationRule>(damaged).is_err(),
+            "nothing is widened"
+        );
+        for services in [&[][..], &["22/tcp"]] {
+            let again = endpoint.authorize(&limited(services), &quotas, NOW);
+            assert_eq!(code(again), ErrorCode::DuplicateAuthorizationRule);
+        }
+        let many: Vec<String> = (1..34).map(|port| format!("{port}/tcp")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let refused = endpoint.authorize(&limited(&many), &quotas, NOW);
+        assert_eq!(code(refused), ErrorCode::InvalidParameterValue);
+        endpoint
+            .revoke("10.20.0.0/16".parse().unwrap(), &Access::AllUsers)
+            .unwrap();
     }
 }

@@ -35,6 +35,7 @@ impl Endpoint {
         check_log(request)?;
         settings::check_supported(&request.settings)?;
         check_description(request.settings.description.as_deref())?;
+        tags::check_settings(&request.tags)?;
         let connection_log =
             ConnectionLog::Off.changed(&request.settings.connection_log, &id, surroundings.environment)?;
         let (vpc_id, security_group_ids) = placement(request, surroundings)?;

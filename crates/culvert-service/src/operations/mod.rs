@@ -26,6 +26,7 @@ use ipnetwork::IpNetwork;
 use crate::endpoint::{Endpoint, EndpointState};
 
 pub use settings::Surroundings;
+pub use tags::RULE_EVALUATION_TAG;
 
 /// Longest description, in characters.
 const MAX_DESCRIPTION: usize = 255;

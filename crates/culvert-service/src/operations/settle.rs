@@ -119,6 +119,7 @@ mod tests {
         let rule = RuleRequest {
             destination: "10.20.0.0/16".parse().unwrap(),
             access: Access::AllUsers,
+            services: Vec::new(),
             description: None,
         };
         endpoint.authorize(&rule, &Quotas::default(), NOW).unwrap();
@@ -195,6 +196,7 @@ mod tests {
                 let request = RuleRequest {
                     destination: NETWORKS[network].parse().unwrap(),
                     access: access(group),
+                    services: Vec::new(),
                     description: None,
                 };
                 drop(endpoint.authorize(&request, &Quotas::default(), NOW));

@@ -1,7 +1,9 @@
-//! Tags.
+//! Tags. Those that begin with `culvert:` are settings of an endpoint that AWS's own have no member for.
 
 use std::collections::BTreeMap;
 
+use culvert_config::RULE_EVALUATIONS;
+use culvert_policy::RuleEvaluation;
 use culvert_query::{ApiError, ErrorCode};
 
 use super::invalid;
@@ -15,6 +17,10 @@ const MAX_KEY: usize = 127;
 const MAX_VALUE: usize = 256;
 /// What no key of an operator begins with.
 const RESERVED: &str = "aws:";
+/// What the keys of settings begin with.
+const SETTINGS: &str = "culvert:";
+/// The key of the tag that says which authorization rules count.
+pub const RULE_EVALUATION_TAG: &str = "culvert:rule-evaluation";
 
 impl Endpoint {
     /// Sets tags; those with the same keys are replaced.
@@ -22,13 +28,43 @@ impl Endpoint {
     /// # Errors
     /// `InvalidParameterValue` for a key or value that can't be, `TagLimitExceeded`. Nothing has changed then.
     pub fn create_tags(&mut self, tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
+        check_settings(tags)?;
         set(&mut self.tags, tags)
+    }
+
+    /// Which of its rules count, as its tag `culvert:rule-evaluation` says.
+    pub fn rule_evaluation(&self) -> RuleEvaluation {
+        let word = self.tags.get(RULE_EVALUATION_TAG);
+        word.and_then(|word| evaluation(word)).unwrap_or_default()
     }
 
     /// Removes tags: each with this key, where a value is given only if it has that; all if none is named.
     pub fn delete_tags(&mut self, tags: &[(String, Option<String>)]) {
         remove(&mut self.tags, tags);
     }
+}
+
+fn evaluation(word: &str) -> Option<RuleEvaluation> {
+    let found = RULE_EVALUATIONS.iter().find(|(name, _)| *name == word);
+    found.map(|(_, evaluation)| *evaluation)
+}
+
+/// Refuses tags that look like a setting of an endpoint and are none.
+pub(super) fn check_settings(tags: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    for (key, value) in tags.iter().filter(|(key, _)| key.starts_with(SETTINGS)) {
+        if key != RULE_EVALUATION_TAG {
+            let reason = format!(
+                "{key:?} begins with {SETTINGS}, which is reserved; the only such tag is {RULE_EVALUATION_TAG}"
+            );
+            return Err(invalid("Tag.Key", reason));
+        }
+        if evaluation(value).is_none() {
+            let words = RULE_EVALUATIONS.map(|(name, _)| name).join(" or ");
+            let reason = format!("{value:?} is no value of {RULE_EVALUATION_TAG}; use {words}");
+            return Err(invalid("Tag.Value", reason));
+        }
+    }
+    Ok(())
 }
 
 /// As [`Endpoint::create_tags`].
@@ -132,5 +168,33 @@ mod tests {
         );
         assert!(endpoint.tags.is_empty());
         endpoint.create_tags(&tags(&many[1..])).unwrap();
+    }
+
+    #[test]
+    fn a_tag_says_which_rules_count_and_must_be_right() {
+        let mut endpoint = endpoint();
+        assert_eq!(endpoint.rule_evaluation(), RuleEvaluation::LongestPrefix);
+        let set = |word| tags(&[(RULE_EVALUATION_TAG, word)]);
+        endpoint.create_tags(&set("additive")).unwrap();
+        assert_eq!(endpoint.rule_evaluation(), RuleEvaluation::Additive);
+        for wrong in [
+            set(""),
+            set("Additive"),
+            tags(&[("culvert:rule-evalution", "additive")]),
+        ] {
+            assert_eq!(
+                code(endpoint.create_tags(&wrong)),
+                ErrorCode::InvalidParameterValue
+            );
+        }
+        endpoint.create_tags(&set("longest-prefix")).unwrap();
+        assert_eq!(endpoint.rule_evaluation(), RuleEvaluation::LongestPrefix);
+        endpoint.create_tags(&set("additive")).unwrap();
+        endpoint.delete_tags(&[]);
+        assert_eq!(
+            endpoint.rule_evaluation(),
+            RuleEvaluation::LongestPrefix,
+            "never more than before"
+        );
     }
 }

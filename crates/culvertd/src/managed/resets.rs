@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use culvert_config::EndpointConfig;
-use culvert_policy::Access;
+use culvert_policy::{Access, Service};
 use ipnetwork::IpNetwork;
 
 /// Whether a change ends connections on AWS: of server certificate, DNS servers, split tunnel, routes of a split tunnel,
@@ -17,6 +17,7 @@ pub(crate) fn ends_connections(before: &EndpointConfig, after: &EndpointConfig) 
         || split && routes(before) != routes(after)
         || revocation_list(before) != revocation_list(after)
         || rules(before) != rules(after)
+        || before.rule_evaluation != after.rule_evaluation
         || before.vpn_port != after.vpn_port
 }
 
@@ -25,9 +26,11 @@ fn routes(config: &EndpointConfig) -> HashSet<IpNetwork> {
     config.route_table().into_iter().collect()
 }
 
-fn rules(config: &EndpointConfig) -> HashSet<(IpNetwork, &Access)> {
+fn rules(config: &EndpointConfig) -> HashSet<(IpNetwork, &Access, &[Service])> {
     let rules = config.authorization_rules.iter();
-    rules.map(|rule| (rule.destination, &rule.access)).collect()
+    rules
+        .map(|rule| (rule.destination, &rule.access, &*rule.services))
+        .collect()
 }
 
 fn revocation_list(config: &EndpointConfig) -> Option<&culvert_config::Pem> {
@@ -66,6 +69,15 @@ mod tests {
         assert!(ends(true, add_route));
         assert!(!ends(false, add_route));
         assert!(ends(false, |endpoint| endpoint.rules.clear()));
+        assert!(ends(false, |endpoint| endpoint.rules[0].services =
+            vec!["443/tcp".parse().unwrap()]));
+        assert!(ends(false, |endpoint| {
+            let tag = (
+                culvert_service::RULE_EVALUATION_TAG.to_owned(),
+                "additive".to_owned(),
+            );
+            endpoint.tags.extend([tag]);
+        }));
         assert!(ends(false, |endpoint| endpoint.vpn_port = 1194));
         assert!(!ends(false, |endpoint| endpoint.description = Some("another".into())));
         assert!(!ends(false, |endpoint| endpoint.session_timeout_hours = 8));

@@ -163,6 +163,7 @@ pub(crate) fn endpoint(random: [u8; 9]) -> Endpoint {
         rules: vec![AuthorizationRule {
             destination: network,
             access: Access::AllUsers,
+            services: Vec::new(),
             description: None,
             created,
             state: RuleState::Active,

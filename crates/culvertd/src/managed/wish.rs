@@ -164,6 +164,7 @@ impl Surroundings<'_> {
             .filter(|rule| rule.state != RuleState::Revoking);
         let of_v4 = rules.filter(|rule| rule.destination.is_ipv4());
         spec.authorization_rules = of_v4.map(authorization_rule).collect();
+        spec.rule_evaluation = endpoint.rule_evaluation();
         Ok(())
     }
 
@@ -237,6 +238,7 @@ fn authorization_rule(rule: &service::AuthorizationRule) -> AuthorizationRule {
             service::Access::AllUsers => Access::AllUsers,
             service::Access::Group(group) => Access::Group(group.clone()),
         },
+        services: rule.services.clone(),
         description: None,
     }
 }
@@ -271,7 +273,7 @@ fn sessions(endpoint: &Endpoint, spec: &mut EndpointSpec) {
 mod tests {
     use super::*;
     use crate::managed::samples::{Sample, arn};
-    use culvert_service::{Association, Direction, Origin};
+    use culvert_service::{Association, Direction, Origin, RuleEvaluation};
 
     #[test]
     fn an_endpoint_runs_while_it_has_a_target_network_that_stays() {
@@ -348,6 +350,21 @@ mod tests {
         let config = sample.config().unwrap();
         assert_eq!((config.target_networks.len(), config.routes.len()), (2, 1));
         assert!(config.authorization_rules.is_empty());
+    }
+
+    #[test]
+    fn limits_of_rules_and_which_of_them_count_are_kept() {
+        let mut sample = Sample::new();
+        sample.endpoint.rules[0].services = vec!["443/tcp".parse().unwrap()];
+        let config = sample.config().unwrap();
+        assert_eq!(
+            config.authorization_rules[0].services,
+            sample.endpoint.rules[0].services
+        );
+        assert_eq!(config.rule_evaluation, RuleEvaluation::LongestPrefix);
+        let tag = (service::RULE_EVALUATION_TAG.to_owned(), "additive".to_owned());
+        sample.endpoint.tags.extend([tag]);
+        assert_eq!(sample.config().unwrap().rule_evaluation, RuleEvaluation::Additive);
     }
 
     #[test]

@@ -1,0 +1,161 @@
+//! Rules that are limited to services.
+
+use super::*;
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const SYN: u8 = 0x02;
+const ACK: u8 = 0x10;
+
+/// A filter with one rule for everybody per network, limited to services unless there are none.
+fn limited(rules: &[(&str, &[&str])]) -> Arc<ClientFilter> {
+    let routes: Vec<_> = rules
+        .iter()
+        .map(|(network, _)| network.parse().unwrap())
+        .collect();
+    let rules: Vec<_> = rules
+        .iter()
+        .map(|(network, services)| AuthorizationRule {
+            destination: network.parse().unwrap(),
+            access: Access::AllUsers,
+            services: services.iter().map(|service| service.parse().unwrap()).collect(),
+            description: None,
+        })
+        .collect();
+    Policy::compile(&rules, &routes).filter_for(&[])
+}
+
+fn packet(protocol: u8, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), flags: u8) -> Vec<u8> {
+    let mut packet = v4(from.0, to.0, 40);
+    packet[9] = protocol;
+    packet[20..22].copy_from_slice(&from.1.to_be_bytes());
+    packet[22..24].copy_from_slice(&to.1.to_be_bytes());
+    packet[33] = flags;
+    packet
+}
+
+fn limited_client(plane: &DataPlane, id: u32, v4: Ipv4Addr, rules: &[(&str, &[&str])]) -> Client {
+    connect(
+        plane,
+        PeerConfig {
+            filter: limited(rules),
+            ..config(id, v4)
+        },
+    )
+}
+
+#[test]
+fn a_client_begins_what_its_rules_allow_and_is_answered() {
+    let plane = plane(false);
+    let services: &[&str] = &["443/tcp", "8000-8999/tcp", "53/udp"];
+    let alice = limited_client(&plane, 5, ALICE, &[("172.16.0.0/16", services)]);
+    for (protocol, port, allowed) in [
+        (TCP, 443, true),
+        (TCP, 444, false),
+        (TCP, 8000, true),
+        (TCP, 8999, true),
+        (TCP, 9000, false),
+        (UDP, 53, true),
+        (UDP, 443, false),
+        (1, 0, false),
+        (47, 443, false),
+    ] {
+        let what = format!("{protocol} {port}");
+        let sent = alice.send(&plane, &packet(protocol, (ALICE, 50000), (INSIDE, port), SYN));
+        assert_eq!(
+            sent.err(),
+            (!allowed).then_some(DropReason::NotAuthorized),
+            "{what}"
+        );
+        let mut answer = packet(protocol, (INSIDE, port), (ALICE, 50000), SYN | ACK);
+        let back = plane.route(1, &mut answer).err();
+        assert_eq!(
+            back,
+            (!allowed).then_some(DropReason::NotAuthorizedReverse),
+            "{what}"
+        );
+    }
+    let outside = packet(TCP, (ALICE, 50000), (OUTSIDE, 443), SYN);
+    assert_eq!(alice.send(&plane, &outside), Err(DropReason::NotAuthorized));
+}
+
+#[test]
+fn nobody_begins_a_connection_with_a_limited_client_whatever_port_it_comes_from() {
+    let plane = plane(false);
+    limited_client(&plane, 5, ALICE, &[("172.16.0.0/16", &["443/tcp", "icmp"])]);
+    let mut syn = packet(TCP, (INSIDE, 443), (ALICE, 22), SYN);
+    assert_eq!(
+        plane.route(1, &mut syn).unwrap_err(),
+        DropReason::NotAuthorizedReverse
+    );
+    let mut other = packet(TCP, (INSIDE, 50000), (ALICE, 443), ACK);
+    assert_eq!(
+        plane.route(1, &mut other).unwrap_err(),
+        DropReason::NotAuthorizedReverse
+    );
+    let mut ping = v4(INSIDE, ALICE, 40);
+    (ping[9], ping[20]) = (1, 8);
+    assert_eq!(
+        plane.route(1, &mut ping).unwrap_err(),
+        DropReason::NotAuthorizedReverse
+    );
+    ping[20] = 0;
+    assert!(
+        plane.route(1, &mut ping).is_ok(),
+        "an answer to a ping of its own"
+    );
+}
+
+#[test]
+fn an_error_about_an_allowed_connection_gets_through() {
+    let plane = plane(false);
+    limited_client(&plane, 5, ALICE, &[("172.16.0.0/16", &["443/tcp"])]);
+    for (port, allowed) in [(443, true), (80, false)] {
+        let mut error = v4(INSIDE, ALICE, 68);
+        error[9] = 1;
+        error[20..22].copy_from_slice(&[3, 4]);
+        error[28..68].copy_from_slice(&packet(TCP, (ALICE, 50000), (INSIDE, port), ACK));
+        assert_eq!(plane.route(1, &mut error).is_ok(), allowed, "about port {port}");
+    }
+}
+
+#[test]
+fn later_fragments_pass_where_some_port_of_their_protocol_does() {
+    let plane = plane(false);
+    let alice = limited_client(&plane, 5, ALICE, &[("172.16.0.0/16", &["53/udp"])]);
+    for (protocol, allowed) in [(UDP, true), (TCP, false)] {
+        let mut later = packet(protocol, (ALICE, 1), (INSIDE, 1), ACK);
+        later[6..8].copy_from_slice(&[0x20, 10]);
+        assert_eq!(alice.send(&plane, &later).is_ok(), allowed);
+        let mut back = packet(protocol, (INSIDE, 1), (ALICE, 1), ACK);
+        back[6..8].copy_from_slice(&[0, 10]);
+        assert_eq!(plane.route(1, &mut back).is_ok(), allowed);
+    }
+}
+
+#[test]
+fn between_clients_either_ones_service_is_reached_and_answered() {
+    let plane = plane(true);
+    let ssh: &[(&str, &[&str])] = &[("10.8.0.0/16", &["22/tcp"])];
+    let alice = limited_client(&plane, 5, ALICE, ssh);
+    let bob = limited_client(&plane, 6, BOB, ssh);
+    let ok = |sent: Result<Verdict, DropReason>| sent.map(|_| ());
+    let no = Err(DropReason::NotAuthorized);
+    let alice_sends = |from, to, flags| ok(alice.send(&plane, &packet(TCP, (ALICE, from), (BOB, to), flags)));
+    let bob_sends = |from, to, flags| ok(bob.send(&plane, &packet(TCP, (BOB, from), (ALICE, to), flags)));
+    assert_eq!(alice_sends(50000, 22, SYN), Ok(()));
+    assert_eq!(bob_sends(22, 50000, SYN | ACK), Ok(()));
+    assert_eq!(alice_sends(50000, 80, SYN), no);
+    assert_eq!(alice_sends(22, 80, SYN), no, "its own port makes no answer of it");
+    assert_eq!(bob_sends(50000, 50001, ACK), no);
+
+    // One whose rule is not limited begins anything, is answered, and is begun with as the other's rules say.
+    alice.peer.set_filter(limited(&[("10.8.0.0/16", &[])]));
+    assert_eq!(alice_sends(50000, 80, SYN), Ok(()));
+    assert_eq!(bob_sends(80, 50000, SYN | ACK), Ok(()));
+    assert_eq!(bob_sends(50000, 80, SYN), no);
+    assert_eq!(bob_sends(50000, 22, SYN), Ok(()));
+    alice.peer.set_filter(limited(&[("172.16.0.0/16", &["22/tcp"])]));
+    assert_eq!(bob_sends(50000, 22, SYN), Err(DropReason::NotAuthorizedReverse));
+    assert_eq!(alice_sends(50000, 22, SYN), no);
+}
