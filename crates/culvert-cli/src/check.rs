@@ -13,6 +13,7 @@ use culvert_control::tls::{ClientCertificates, MinTlsVersion, ServerTls, TlsCloc
 use culvert_crypto::StaticKey;
 use culvert_crypto::auth_token::TokenKey;
 use culvert_crypto::tls_crypt_v2::ServerKey;
+use culvert_failure::describe;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -168,7 +169,7 @@ fn check_endpoint(endpoint: &EndpointConfig, findings: &mut Findings) {
     for error in checks.into_iter().filter_map(Result::err) {
         findings
             .errors
-            .push(Finding::text(format!("endpoint {}: {error:#}", endpoint.name)));
+            .push(Finding::text(format!("endpoint {}: {}", endpoint.name, describe(&error))));
     }
 }
 

@@ -28,7 +28,7 @@ pub use endpoint::{
     VerifyX509Name, overlap,
 };
 pub use environment::{
-    Account, Api, ApiCertificate, Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, Resets,
+    Account, Api, ApiCertificate, Directory, EgressRule, Environment, IpProtocol, ListenAddress, PortRange, Quotas, Resets,
     SecurityGroup, Subnet, Vpc,
 };
 pub use error::{ConfigError, FieldProblem, Problem, Report};

@@ -21,6 +21,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use culvert_config::{Config, EndpointConfig, Environment};
+use culvert_failure::describe;
 use culvert_service as service;
 use culvert_service::{Certificates, EndpointState, Registry, SecurityGroups, Snapshot, Stored};
 use culvert_store::{EmbeddedStore, Options, Revision};
@@ -146,7 +147,7 @@ impl Managed {
         for Outcome { name, done: outcome } in self.fleet.change(wishes, place).await {
             match outcome {
                 Ok(what) => done.extend(what.name().map(|what| format!("endpoint {name} {what}"))),
-                Err(error) => reasons.note(&name, format!("{error:#}")),
+                Err(error) => reasons.note(&name, describe(&error)),
             }
         }
         self.reset(&reset).await;

@@ -1,6 +1,7 @@
 //! What is to happen with one managed endpoint.
 
 use culvert_config::{EndpointConfig, Environment, Resets};
+use culvert_failure::describe;
 use culvert_service::{Endpoint, Snapshot};
 
 use super::wish::{Surroundings, runs};
@@ -85,7 +86,7 @@ impl Managed {
         let keeps_ports = running.is_some_and(|running| !running.needs_restart(&config));
         let held = self.fleet.endpoints().iter().chain(around.declared.endpoints());
         if !keeps_ports && let Err(error) = check_ports(&config, held) {
-            return Plan::Impossible(format!("{error:#}"));
+            return Plan::Impossible(describe(&error));
         }
         let strict = around.environment.account.resets == Resets::Strict;
         let resets = before.is_some_and(|before| strict && resets::ends_connections(&before, &config));
@@ -94,7 +95,7 @@ impl Managed {
                 prepared: Box::new(prepared),
                 resets,
             },
-            Err(error) => Plan::Impossible(format!("{error:#}")),
+            Err(error) => Plan::Impossible(describe(&error)),
         }
     }
 }
