@@ -167,9 +167,11 @@ fn check_endpoint(endpoint: &EndpointConfig, findings: &mut Findings) {
         check_users(endpoint),
     ];
     for error in checks.into_iter().filter_map(Result::err) {
-        findings
-            .errors
-            .push(Finding::text(format!("endpoint {}: {}", endpoint.name, describe(&error))));
+        findings.errors.push(Finding::text(format!(
+            "endpoint {}: {}",
+            endpoint.name,
+            describe(&error)
+        )));
     }
 }
 

@@ -208,7 +208,7 @@ impl EgressRule {
             destination,
             protocol: IpProtocol::All,
         };
-        let v4 = Ipv4Network::from(std::net::Ipv4Addr::UNSPECIFIED);
+        let v4 = Ipv4Network::from(Ipv4Addr::UNSPECIFIED);
         let v6 = Ipv6Network::from(std::net::Ipv6Addr::UNSPECIFIED);
         // Shortening a prefix always works.
         let v4 = Ipv4Network::new(v4.ip(), 0).unwrap_or(v4);

@@ -160,14 +160,29 @@ fn an_account_is_named_as_on_aws() {
 #[test]
 fn addresses_to_listen_on_are_this_machines_and_each_has_one_name() {
     for (line, words) in [
-        ("listen = []", &["no address to listen on", "remove the key"] as &[&str]),
+        (
+            "listen = []",
+            &["no address to listen on", "remove the key"] as &[&str],
+        ),
         ("listen = \"192.0.2.1\"", &["not a list"]),
         ("listen = [\"0.0.0.0\"]", &["0.0.0.0", "use an IPv4 address"]),
-        ("listen = [\"2001:db8::1\"]", &["2001:db8::1", "use an IPv4 address"]),
+        (
+            "listen = [\"2001:db8::1\"]",
+            &["2001:db8::1", "use an IPv4 address"],
+        ),
         ("listen = [\"224.0.0.1\"]", &["can be given"]),
-        ("listen = [\"192.0.2.1\", \"192.0.2.1\"]", &["192.0.2.1 is given twice"]),
-        ("listen = [{ host = \"vpn.example.com\" }]", &["address is missing"]),
-        ("listen = [{ address = \"192.0.2.1\", name = \"x\" }]", &["\"name\" is unknown"]),
+        (
+            "listen = [\"192.0.2.1\", \"192.0.2.1\"]",
+            &["192.0.2.1 is given twice"],
+        ),
+        (
+            "listen = [{ host = \"vpn.example.com\" }]",
+            &["address is missing"],
+        ),
+        (
+            "listen = [{ address = \"192.0.2.1\", name = \"x\" }]",
+            &["\"name\" is unknown"],
+        ),
         ("both_transports = \"tcp\"", &["true or false"]),
     ] {
         refuses(&format!("[account]\n{line}\n"), 2, words);
@@ -187,7 +202,10 @@ fn addresses_to_listen_on_are_this_machines_and_each_has_one_name() {
         .collect();
     assert_eq!(
         listen,
-        [("192.0.2.1".into(), None), ("192.0.2.2".into(), Some("b.example.com"))]
+        [
+            ("192.0.2.1".into(), None),
+            ("192.0.2.2".into(), Some("b.example.com"))
+        ]
     );
     assert!(account.both_transports);
 }

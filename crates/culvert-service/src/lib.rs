@@ -40,7 +40,9 @@ pub use crl::{Crl, Crls};
 pub use endpoint::{
     AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
 };
-pub use environment::{Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, Subnet, Vpc};
+pub use environment::{
+    Directory, EgressRule, Environment, IpProtocol, ListenAddress, PortRange, Quotas, Subnet, Vpc,
+};
 pub use error::{AcmError, AcmErrorCode, ServiceError};
 pub use id::{
     AssociationId, CertificateArn, ConnectionId, EndpointId, MalformedId, SecurityGroupId,

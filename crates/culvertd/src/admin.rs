@@ -83,10 +83,7 @@ impl Admin {
                     .to_owned(),
             )
         })?;
-        let report = backups
-            .write()
-            .await
-            .map_err(|error| refused(describe(&error)))?;
+        let report = backups.write().await.map_err(|error| refused(describe(&error)))?;
         Ok(Response::BackedUp(report))
     }
 

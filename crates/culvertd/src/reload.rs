@@ -28,7 +28,8 @@ impl Daemon {
             Ok(prepared) => prepared,
             Err(error) => {
                 tracing::error!(
-                    "the reload is refused, the previous configuration stays in force: {}", describe(&error)
+                    "the reload is refused, the previous configuration stays in force: {}",
+                    describe(&error)
                 );
                 return Err(error);
             }
@@ -38,7 +39,10 @@ impl Daemon {
         }
         let groups = environment.log_groups.clone();
         if let Err(error) = self.place.logs.open(&groups) {
-            tracing::error!("the reload is refused, the previous configuration stays in force: {}", describe(&error));
+            tracing::error!(
+                "the reload is refused, the previous configuration stays in force: {}",
+                describe(&error)
+            );
             return Err(error);
         }
         let (mut applied, failed) = self.change_declared(endpoints).await;

@@ -25,7 +25,8 @@ pub(super) fn listen(table: &Table<'_, '_>) -> Vec<ListenAddress> {
     }
     if table.has("host") && addresses.iter().filter(|one| one.host.is_none()).count() > 1 {
         let message = "host is one name, but listen has several addresses without one of their own";
-        let cure = "give each its own: listen = [{ address = \"192.0.2.1\", host = \"vpn1.example.com\" }, ...]";
+        let cure =
+            "give each its own: listen = [{ address = \"192.0.2.1\", host = \"vpn1.example.com\" }, ...]";
         table.refuse_key("host", Fault::new(message, cure));
     }
     addresses

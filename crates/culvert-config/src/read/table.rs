@@ -135,9 +135,7 @@ impl<'d, 'i> Table<'d, 'i> {
     ) -> Option<Vec<T>> {
         let elements = self.elements(key)?;
         let read = elements.into_iter().filter_map(|element| match element.value {
-            DeValue::Table(table) => {
-                of_table(Self::new(self.document, table, element.path, element.span))
-            }
+            DeValue::Table(table) => of_table(Self::new(self.document, table, element.path, element.span)),
             _ => self.keep(&element.span, of_value(&element)),
         });
         Some(read.collect())

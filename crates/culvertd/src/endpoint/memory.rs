@@ -47,7 +47,8 @@ impl Memories {
             Arc::new(kept_key(&self.key_path(endpoint)).unwrap_or_else(|error| {
                 tracing::warn!(
                     endpoint,
-                    "the auth-token key can't be kept, so users log in anew after a restart: {}", describe(&error)
+                    "the auth-token key can't be kept, so users log in anew after a restart: {}",
+                    describe(&error)
                 );
                 TokenKey::generate(&mut SystemEntropy::new())
             }))

@@ -292,9 +292,16 @@ pub(crate) fn check_ports<'e>(
         running
             .clone()
             .flat_map(|endpoint| &endpoint.listeners)
-            .any(|held| held.transport == wanted.transport && held.address.port() == wanted.address.port())
+            .any(|held| held.transport == wanted.transport && covers(held.address, wanted.address))
     };
     listeners(config, held).map(drop)
+}
+
+/// Whether a socket at one address has another to itself.
+fn covers(held: SocketAddr, wanted: SocketAddr) -> bool {
+    let same_family = held.is_ipv4() == wanted.is_ipv4();
+    let overlap = held.ip() == wanted.ip() || held.ip().is_unspecified() || wanted.ip().is_unspecified();
+    held.port() == wanted.port() && same_family && overlap
 }
 
 /// Binds one socket per worker, transport and address.

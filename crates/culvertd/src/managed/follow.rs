@@ -25,7 +25,10 @@ pub(crate) async fn follow(daemon: Arc<Mutex<Daemon>>, registry: Registry, appli
     loop {
         if let Err(error) = wait_for_change(&registry, revision, failed.then_some(RETRY)).await {
             // Whatever was missed is in the next snapshot.
-            tracing::warn!("the store can't be watched, its endpoints are looked at again: {}", describe(&error));
+            tracing::warn!(
+                "the store can't be watched, its endpoints are looked at again: {}",
+                describe(&error)
+            );
             sleep(PAUSE).await;
         }
         match daemon.lock().await.apply_managed(false).await {

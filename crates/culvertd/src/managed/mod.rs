@@ -193,9 +193,19 @@ impl Managed {
 
     fn plans(&mut self, snapshot: &Snapshot, around: &Around<'_>) -> HashMap<String, Plan> {
         let mut plans = HashMap::new();
+        // What the others have, each as it is until it is planned: older ones come first.
+        let running = snapshot.endpoints.iter().filter(|stored| wish::runs(&stored.endpoint));
+        let mut beside: HashMap<String, EndpointConfig> = running
+            .filter_map(|stored| self.fleet.get(stored.endpoint.id.as_str()))
+            .map(|endpoint| (endpoint.name().to_owned(), endpoint.config()))
+            .collect();
         for stored in &snapshot.endpoints {
-            let plan = self.plan(&stored.endpoint, snapshot, around);
-            plans.insert(stored.endpoint.id.to_string(), plan);
+            let name = stored.endpoint.id.to_string();
+            let before = beside.remove(&name);
+            let plan = self.plan(&stored.endpoint, snapshot, around, &beside);
+            let after = plan.config().cloned().or(before);
+            beside.extend(after.map(|config| (name.clone(), config)));
+            plans.insert(name, plan);
         }
         plans
     }

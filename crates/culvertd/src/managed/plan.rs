@@ -1,5 +1,7 @@
 //! What is to happen with one managed endpoint.
 
+use std::collections::HashMap;
+
 use culvert_config::{EndpointConfig, Environment, Resets};
 use culvert_failure::describe;
 use culvert_service::{Endpoint, Snapshot};
@@ -32,6 +34,14 @@ impl Plan {
         matches!(self, Self::Become { resets: true, .. })
     }
 
+    /// What it is to become, if it is to change.
+    pub(super) fn config(&self) -> Option<&EndpointConfig> {
+        match self {
+            Self::Become { prepared, .. } => Some(&prepared.config),
+            Self::Absent | Self::Stay | Self::Impossible(_) => None,
+        }
+    }
+
     /// What is wished for the endpoint of this name; `None`: that it doesn't run.
     pub(super) fn wish(self, name: String) -> Option<Wish> {
         match self {
@@ -57,8 +67,14 @@ pub(super) struct Around<'a> {
 }
 
 impl Managed {
-    /// Decides about one endpoint. Reads what it needs and changes nothing.
-    pub(super) fn plan(&mut self, endpoint: &Endpoint, snapshot: &Snapshot, around: &Around<'_>) -> Plan {
+    /// Decides about one endpoint, `beside` all others that are managed. Reads what it needs and changes nothing.
+    pub(super) fn plan(
+        &mut self,
+        endpoint: &Endpoint,
+        snapshot: &Snapshot,
+        around: &Around<'_>,
+        beside: &HashMap<String, EndpointConfig>,
+    ) -> Plan {
         if !runs(endpoint) {
             return Plan::Absent;
         }
@@ -79,7 +95,8 @@ impl Managed {
         if !around.reread && before.as_ref() == Some(&config) {
             return Plan::Stay;
         }
-        let mut others = around.others.iter();
+        // Checked when they were made, but the configuration may have changed where they listen.
+        let mut others = around.others.iter().chain(beside.values());
         if let Some(conflict) = others.find_map(|other| config.conflicts(other).into_iter().next()) {
             return Plan::Impossible(conflict.to_string());
         }
