@@ -422,6 +422,19 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_has_its_own_address_to_itself_or_all() {
+        let at = |address: &str| address.parse().unwrap();
+        let covers = |held: &str, wanted: &str| covers(at(held), at(wanted));
+        assert!(covers("192.0.2.1:443", "192.0.2.1:443") && covers("0.0.0.0:443", "192.0.2.1:443"));
+        assert!(covers("192.0.2.1:443", "0.0.0.0:443"));
+        assert!(
+            !covers("192.0.2.1:443", "192.0.2.2:443"),
+            "another program may have that one"
+        );
+        assert!(!covers("192.0.2.1:443", "192.0.2.1:1194") && !covers("[::]:443", "0.0.0.0:443"));
+    }
+
+    #[test]
     fn only_every_address_of_a_family_may_be_missing() {
         let refused = |address: &str| TransportError::FamilyNotSupported {
             transport: LinkTransport::Udp,

@@ -194,7 +194,10 @@ impl Managed {
     fn plans(&mut self, snapshot: &Snapshot, around: &Around<'_>) -> HashMap<String, Plan> {
         let mut plans = HashMap::new();
         // What the others have, each as it is until it is planned: older ones come first.
-        let running = snapshot.endpoints.iter().filter(|stored| wish::runs(&stored.endpoint));
+        let running = snapshot
+            .endpoints
+            .iter()
+            .filter(|stored| wish::runs(&stored.endpoint));
         let mut beside: HashMap<String, EndpointConfig> = running
             .filter_map(|stored| self.fleet.get(stored.endpoint.id.as_str()))
             .map(|endpoint| (endpoint.name().to_owned(), endpoint.config()))

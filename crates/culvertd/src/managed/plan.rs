@@ -79,7 +79,8 @@ impl Managed {
             return Plan::Absent;
         }
         let taken = |name: &str| around.others.iter().any(|other| other.device == name);
-        let device = self.devices.of(&endpoint.id, taken);
+        let exists = |name: &str| nix::net::if_::if_nametoindex(name).is_ok();
+        let device = self.devices.of(&endpoint.id, taken, exists);
         let surroundings = Surroundings {
             environment: around.environment,
             certificates: &snapshot.certificates,
