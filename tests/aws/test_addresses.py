@@ -82,7 +82,7 @@ def test_both_transports_reach_an_endpoint(account, ec2, associated, request_for
     assert remotes(ec2, endpoint) == ["remote 192.0.2.1 443 udp", "remote 192.0.2.1 443 tcp"]
     described = ec2.describe_client_vpn_endpoints(ClientVpnEndpointIds=[endpoint])["ClientVpnEndpoints"][0]
     assert described["TransportProtocol"] == "udp"
-    for only in ("proto-force udp", "proto-force tcp"):
+    for only in ("proto-force udp", "proto-force tcp-client"):
         client = connect(endpoint, ana, only).connected()
         assert client.pings(IN_A), only
         client.stop()
