@@ -107,11 +107,11 @@ impl CheckConfig {
                 text.push_str(&format!("warning: {}\n", clean(&warning.line(&self.file))));
             }
             if sound {
-                let endpoints = findings.endpoints.join(", ");
-                text.push_str(&format!(
-                    "{}: sound; endpoints: {endpoints}\n",
-                    self.file.display()
-                ));
+                let endpoints = match findings.endpoints.join(", ") {
+                    none if none.is_empty() => "no endpoint is declared".to_owned(),
+                    names => format!("endpoints: {names}"),
+                };
+                text.push_str(&format!("{}: sound; {endpoints}\n", self.file.display()));
             }
             text
         })?;
