@@ -59,13 +59,14 @@ region = "{REGION}"
 host = "{SERVER}"
 resets = "RESETS"
 certificate_groups = "OU"
+ACCOUNT_LINES
 
 [api]
 listen = "127.0.0.1:8443"
 access_keys = "{WORK}/access-keys.toml"
 
 [quotas]
-endpoints = 3
+endpoints = MOST_ENDPOINTS
 
 [[vpc]]
 id = "{VPC}"
@@ -236,8 +237,13 @@ class Daemon:
         said = run(BIN / "culvert", "access-key", "create", "--file", WORK / "access-keys.toml")
         return re.search(r"\bAKIA[A-Z0-9]{16}\b", said)[0], re.search(r"(?<![\w/+])[\w/+]{40}(?![\w/+])", said)[0]
 
-    def start(self, resets="live"):
-        (WORK / "culvert.toml").write_text(CONFIG.replace("RESETS", resets))
+    def start(self, resets="live", account="", endpoints=3):
+        """With other settings than usual, if they are given; `account` is further lines of [account]."""
+        settings = {"RESETS": resets, "ACCOUNT_LINES": account, "MOST_ENDPOINTS": str(endpoints)}
+        text = CONFIG
+        for place, setting in settings.items():
+            text = text.replace(place, setting)
+        (WORK / "culvert.toml").write_text(text)
         self.process = Process("culvertd", BIN / "culvertd", "--config", WORK / "culvert.toml")
         self.process.wait_for("culvertd is ready")
 

@@ -13,6 +13,7 @@ use culvert_control::tls::{ClientCertificates, MinTlsVersion, ServerTls, TlsCloc
 use culvert_crypto::StaticKey;
 use culvert_crypto::auth_token::TokenKey;
 use culvert_crypto::tls_crypt_v2::ServerKey;
+use culvert_failure::describe;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -106,11 +107,11 @@ impl CheckConfig {
                 text.push_str(&format!("warning: {}\n", clean(&warning.line(&self.file))));
             }
             if sound {
-                let endpoints = findings.endpoints.join(", ");
-                text.push_str(&format!(
-                    "{}: sound; endpoints: {endpoints}\n",
-                    self.file.display()
-                ));
+                let endpoints = match findings.endpoints.join(", ") {
+                    none if none.is_empty() => "no endpoint is declared".to_owned(),
+                    names => format!("endpoints: {names}"),
+                };
+                text.push_str(&format!("{}: sound; {endpoints}\n", self.file.display()));
             }
             text
         })?;
@@ -166,9 +167,11 @@ fn check_endpoint(endpoint: &EndpointConfig, findings: &mut Findings) {
         check_users(endpoint),
     ];
     for error in checks.into_iter().filter_map(Result::err) {
-        findings
-            .errors
-            .push(Finding::text(format!("endpoint {}: {error:#}", endpoint.name)));
+        findings.errors.push(Finding::text(format!(
+            "endpoint {}: {}",
+            endpoint.name,
+            describe(&error)
+        )));
     }
 }
 

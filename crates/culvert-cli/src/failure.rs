@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use culvert_admin::{AdminError, ErrorCode};
 use culvert_auth::{AccessKeyError, UsersError};
+use culvert_failure::describe;
 use culvert_pki::PkiError;
 use serde_json::json;
 
@@ -38,17 +39,6 @@ pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
         let _ = writeln!(io::stderr(), "{line}");
     }
     ExitCode::from(status(error))
-}
-
-/// The error and its causes, each once: many errors name their cause in their own text.
-fn describe(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }
 
 fn status(error: &anyhow::Error) -> u8 {

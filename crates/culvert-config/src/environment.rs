@@ -1,7 +1,7 @@
 //! What an account would provide to endpoints that are managed at run time: networks, security groups, directories; and
 //! the API they are managed through.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
@@ -39,6 +39,10 @@ pub struct Account {
     pub region: String,
     /// Name or address clients reach every endpoint by; `None`: each has a DNS name of its own.
     pub host: Option<String>,
+    /// The addresses of this machine that endpoints are given, one to each; empty: each listens on all there are.
+    pub listen: Vec<ListenAddress>,
+    /// Whether each endpoint listens on UDP and on TCP, whichever it is made for.
+    pub both_transports: bool,
     /// Which changes end connections.
     pub resets: Resets,
     /// What of client certificates names groups; `None`: nothing does.
@@ -51,10 +55,21 @@ impl Default for Account {
             id: "000000000000".into(),
             region: "us-east-1".into(),
             host: None,
+            listen: Vec::new(),
+            both_transports: false,
             resets: Resets::Live,
             certificate_groups: None,
         }
     }
+}
+
+/// An address of this machine, for one endpoint or for several that listen on different ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Name or address clients reach it by, where that is another.
+    pub host: Option<String>,
 }
 
 /// Which changes of an endpoint end its connections.
@@ -193,7 +208,7 @@ impl EgressRule {
             destination,
             protocol: IpProtocol::All,
         };
-        let v4 = Ipv4Network::from(std::net::Ipv4Addr::UNSPECIFIED);
+        let v4 = Ipv4Network::from(Ipv4Addr::UNSPECIFIED);
         let v6 = Ipv6Network::from(std::net::Ipv6Addr::UNSPECIFIED);
         // Shortening a prefix always works.
         let v4 = Ipv4Network::new(v4.ip(), 0).unwrap_or(v4);

@@ -28,8 +28,8 @@ pub use endpoint::{
     TransportProtocols, VerifyX509Name, overlap,
 };
 pub use environment::{
-    Account, Api, ApiCertificate, Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, Resets,
-    SecurityGroup, Subnet, Vpc,
+    Account, Api, ApiCertificate, Directory, EgressRule, Environment, IpProtocol, ListenAddress, PortRange,
+    Quotas, Resets, SecurityGroup, Subnet, Vpc,
 };
 pub use error::{ConfigError, FieldProblem, Problem, Report};
 pub use packets::{DEFAULT_MODERATION, MAX_MODERATION, MIN_MODERATION, Offload};

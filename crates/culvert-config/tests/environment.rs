@@ -45,6 +45,7 @@ fn what_is_left_out_has_the_documented_defaults() {
         ("000000000000", "us-east-1")
     );
     assert_eq!((account.host.as_deref(), account.resets), (None, Resets::Live));
+    assert!(account.listen.is_empty() && !account.both_transports);
     let subnet = &config.environment.subnets[0];
     assert_eq!(subnet.availability_zone, "us-east-1a");
     assert_eq!(subnet.availability_zone_id, "use1-az1");
@@ -154,6 +155,59 @@ fn an_account_is_named_as_on_aws() {
         (account.host.as_deref(), account.resets),
         (Some("192.0.2.1"), Resets::Strict)
     );
+}
+
+#[test]
+fn addresses_to_listen_on_are_this_machines_and_each_has_one_name() {
+    for (line, words) in [
+        (
+            "listen = []",
+            &["no address to listen on", "remove the key"] as &[&str],
+        ),
+        ("listen = \"192.0.2.1\"", &["not a list"]),
+        ("listen = [\"0.0.0.0\"]", &["0.0.0.0", "use an IPv4 address"]),
+        (
+            "listen = [\"2001:db8::1\"]",
+            &["2001:db8::1", "use an IPv4 address"],
+        ),
+        ("listen = [\"224.0.0.1\"]", &["can be given"]),
+        (
+            "listen = [\"192.0.2.1\", \"192.0.2.1\"]",
+            &["192.0.2.1 is given twice"],
+        ),
+        (
+            "listen = [{ host = \"vpn.example.com\" }]",
+            &["address is missing"],
+        ),
+        (
+            "listen = [{ address = \"192.0.2.1\", name = \"x\" }]",
+            &["\"name\" is unknown"],
+        ),
+        ("both_transports = \"tcp\"", &["true or false"]),
+    ] {
+        refuses(&format!("[account]\n{line}\n"), 2, words);
+    }
+    let several = "[account]\nlisten = [\"192.0.2.1\", \"192.0.2.2\"]\nhost = \"vpn.example.com\"\n";
+    refuses(several, 3, &["host is one name", "give each its own"]);
+    let account = read(
+        "[account]\nlisten = [\"192.0.2.1\", { address = \"192.0.2.2\", host = \"b.example.com\" }]\n\
+         host = \"a.example.com\"\nboth_transports = true\n",
+    )
+    .environment
+    .account;
+    let listen: Vec<(String, Option<&str>)> = account
+        .listen
+        .iter()
+        .map(|one| (one.address.to_string(), one.host.as_deref()))
+        .collect();
+    assert_eq!(
+        listen,
+        [
+            ("192.0.2.1".into(), None),
+            ("192.0.2.2".into(), Some("b.example.com"))
+        ]
+    );
+    assert!(account.both_transports);
 }
 
 #[test]

@@ -47,6 +47,7 @@ fn the_reference_names_every_key() {
         "[offload]\nzzzzzzzzzzzz = 1",
         "[admin]\nzzzzzzzzzzzz = 1",
         "[account]\nzzzzzzzzzzzz = 1",
+        "[account]\nlisten = [{ zzzzzzzzzzzz = 1 }]",
         "[quotas]\nzzzzzzzzzzzz = 1",
         "[api]\nzzzzzzzzzzzz = 1",
         "[[vpc]]\nzzzzzzzzzzzz = 1",

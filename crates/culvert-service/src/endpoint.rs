@@ -1,7 +1,7 @@
 //! The endpoint.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnetwork::Ipv4Network;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct Endpoint {
     pub transport: Transport,
     /// The port clients connect to.
     pub vpn_port: u16,
+    /// The address of this machine it listens on, given to it when it was made; `None`: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen_address: Option<Ipv4Addr>,
     /// Whether clients send only its routes into the tunnel.
     pub split_tunnel: bool,
     /// The VPC of its target networks, once it is fixed.

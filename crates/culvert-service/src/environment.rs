@@ -3,7 +3,7 @@
 
 use ipnetwork::{Ipv4Network, Ipv6Network};
 
-pub use culvert_config::{EgressRule, IpProtocol, PortRange, Quotas, Vpc};
+pub use culvert_config::{EgressRule, IpProtocol, ListenAddress, PortRange, Quotas, Vpc};
 
 use crate::security_group::SecurityGroup;
 
@@ -16,6 +16,10 @@ pub struct Environment {
     pub region: String,
     /// Name or address clients reach every endpoint by; `None`: each has a DNS name of its own.
     pub host: Option<String>,
+    /// The addresses of this machine that endpoints are given, one to each; empty: each listens on all there are.
+    pub listen: Vec<ListenAddress>,
+    /// Whether each endpoint listens on UDP and on TCP, whichever it is made for.
+    pub both_transports: bool,
     /// The VPCs.
     pub vpcs: Vec<Vpc>,
     /// The subnets, each in one of the VPCs.

@@ -41,7 +41,9 @@ pub use culvert_policy::{RuleEvaluation, Service};
 pub use endpoint::{
     AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
 };
-pub use environment::{Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, Subnet, Vpc};
+pub use environment::{
+    Directory, EgressRule, Environment, IpProtocol, ListenAddress, PortRange, Quotas, Subnet, Vpc,
+};
 pub use error::{AcmError, AcmErrorCode, ServiceError};
 pub use id::{
     AssociationId, CertificateArn, ConnectionId, EndpointId, MalformedId, SecurityGroupId,

@@ -14,6 +14,9 @@ use crate::endpoint::{AuthenticationMethod, Endpoint, Transport};
 use crate::environment::Environment;
 use crate::id::EndpointId;
 
+/// How long a client waits for an answer before it tries the other transport.
+const POLL_SECONDS: u32 = 10;
+
 impl Environment {
     /// The DNS name an endpoint has unless all are reached by one host.
     pub fn dns_name(&self, endpoint: &EndpointId) -> String {
@@ -25,20 +28,8 @@ impl Endpoint {
     /// The profile, in the format of OpenVPN's configuration files. A client certificate, where one is asked for, is
     /// added by whoever has it.
     pub fn client_configuration(&self, environment: &Environment, server: &Certificate) -> String {
-        let transport = match self.transport {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
-        };
-        let dns_name = environment.dns_name(&self.id);
-        let host = environment.host.as_deref().unwrap_or(&dns_name);
-        let mut text = format!(
-            "client\ndev tun\nproto {transport}\nremote {host} {}\n",
-            self.vpn_port
-        );
-        if environment.host.is_none() {
-            // Any label before the name leads to the endpoint.
-            text.push_str("remote-random-hostname\n");
-        }
+        let mut text = String::from("client\ndev tun\n");
+        self.write_remotes(&mut text, environment);
         text.push_str("resolv-retry infinite\nnobind\nremote-cert-tls server\ncipher AES-256-GCM\nverb 3\n");
         // Text in memory takes every write.
         let _ = write!(text, "<ca>\n{}\n</ca>\n", server.authority().trim());
@@ -52,6 +43,43 @@ impl Endpoint {
             let _ = writeln!(text, "verify-x509-name {} name", quoted(&name));
         }
         text
+    }
+
+    /// Name or address that clients reach it by, where that isn't [a DNS name of its own](Environment::dns_name).
+    pub fn host(&self, environment: &Environment) -> Option<String> {
+        let Some(address) = self.listen_address else {
+            return environment.host.clone();
+        };
+        let mut declared = environment.listen.iter();
+        let name = match declared.find(|one| one.address == address) {
+            Some(one) => one.host.as_ref().or(environment.host.as_ref()),
+            // The account's name leads to addresses that are declared.
+            None => None,
+        };
+        Some(name.cloned().unwrap_or_else(|| address.to_string()))
+    }
+
+    fn write_remotes(&self, text: &mut String, environment: &Environment) {
+        let (first, second) = match self.transport {
+            Transport::Udp => ("udp", "tcp"),
+            Transport::Tcp => ("tcp", "udp"),
+        };
+        let own = self.host(environment);
+        let (has_own_name, port) = (own.is_none(), self.vpn_port);
+        let host = own.unwrap_or_else(|| environment.dns_name(&self.id));
+        // Text in memory takes every write.
+        let _ = if environment.both_transports {
+            writeln!(
+                text,
+                "remote {host} {port} {first}\nremote {host} {port} {second}\nserver-poll-timeout {POLL_SECONDS}"
+            )
+        } else {
+            writeln!(text, "proto {first}\nremote {host} {port}")
+        };
+        if has_own_name {
+            // Any label before the name leads to the endpoint.
+            text.push_str("remote-random-hostname\n");
+        }
     }
 }
 
@@ -85,6 +113,7 @@ mod tests {
     use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
     use super::*;
+    use crate::environment::ListenAddress;
     use crate::operations::samples::{certificate, endpoint, environment};
 
     fn server(name: Option<&str>) -> Certificate {
@@ -136,6 +165,52 @@ mod tests {
             text.contains(alone.certificate.trim()),
             "a certificate without a chain is its own authority"
         );
+    }
+
+    #[test]
+    fn both_transports_are_tried_its_own_first() {
+        let mut environment = environment();
+        environment.both_transports = true;
+        let mut endpoint = endpoint();
+        let text = endpoint.client_configuration(&environment, &server(None));
+        let host = environment.dns_name(&endpoint.id);
+        let wanted = format!(
+            "client\ndev tun\nremote {host} 443 udp\nremote {host} 443 tcp\nserver-poll-timeout 10\nremote-random-hostname\n\
+             resolv-retry infinite\n"
+        );
+        assert!(text.starts_with(&wanted), "{text}");
+        endpoint.transport = Transport::Tcp;
+        let text = endpoint.client_configuration(&environment, &server(None));
+        assert!(
+            text.contains(&format!("\nremote {host} 443 tcp\nremote {host} 443 udp\n")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_endpoint_with_an_address_is_reached_by_its_name_or_itself() {
+        let mut environment = environment();
+        let mut endpoint = endpoint();
+        endpoint.listen_address = "192.0.2.2".parse().ok();
+        let host = |environment: &Environment| endpoint.host(environment).unwrap();
+        let listen = |address: &str, host: Option<&str>| ListenAddress {
+            address: address.parse().unwrap(),
+            host: host.map(str::to_owned),
+        };
+        environment.listen = vec![listen("192.0.2.1", None), listen("192.0.2.2", None)];
+        assert_eq!(host(&environment), "192.0.2.2");
+        let text = endpoint.client_configuration(&environment, &server(None));
+        assert!(
+            text.contains("\nproto udp\nremote 192.0.2.2 443\nresolv-retry"),
+            "{text}"
+        );
+        environment.host = Some("one.example.com".into());
+        environment.listen = vec![listen("192.0.2.2", None)];
+        assert_eq!(host(&environment), "one.example.com");
+        environment.listen = vec![listen("192.0.2.2", Some("two.example.com"))];
+        assert_eq!(host(&environment), "two.example.com");
+        environment.listen = vec![listen("192.0.2.1", None)];
+        assert_eq!(host(&environment), "192.0.2.2", "it is declared no more");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use culvert_admin::{
     StatusReport,
 };
 use culvert_config::EndpointConfig;
+use culvert_failure::describe;
 use tokio::sync::Mutex;
 
 use crate::daemon::Daemon;
@@ -82,10 +83,7 @@ impl Admin {
                     .to_owned(),
             )
         })?;
-        let report = backups
-            .write()
-            .await
-            .map_err(|error| refused(format!("{error:#}")))?;
+        let report = backups.write().await.map_err(|error| refused(describe(&error)))?;
         Ok(Response::BackedUp(report))
     }
 
@@ -208,13 +206,13 @@ impl Handler for Admin {
                 let reloaded = self.daemon.lock().await.reload().await;
                 reloaded
                     .map(Response::Reloaded)
-                    .map_err(|error| RequestError::new(ErrorCode::Refused, format!("{error:#}")))
+                    .map_err(|error| RequestError::new(ErrorCode::Refused, describe(&error)))
             }
             Request::Plan => {
                 let planned = self.daemon.lock().await.plan().await;
                 planned
                     .map(Response::Planned)
-                    .map_err(|error| RequestError::new(ErrorCode::Refused, format!("{error:#}")))
+                    .map_err(|error| RequestError::new(ErrorCode::Refused, describe(&error)))
             }
             Request::Explain(request) => self.explain(request).await,
             Request::Backup => {
@@ -238,5 +236,5 @@ fn parse_cursor(cursor: &str) -> Answer<(&str, u64)> {
 }
 
 fn internal(error: anyhow::Error) -> RequestError {
-    RequestError::new(ErrorCode::Internal, format!("{error:#}"))
+    RequestError::new(ErrorCode::Internal, describe(&error))
 }

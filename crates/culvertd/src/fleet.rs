@@ -3,6 +3,7 @@
 
 use anyhow::{Error, Result};
 use culvert_config::EndpointConfig;
+use culvert_failure::describe;
 use tokio::task::JoinSet;
 
 use crate::endpoint::{Endpoint, Place, Prepared};
@@ -180,8 +181,9 @@ impl Fleet {
         match restored {
             Ok(()) => refusal.context("its previous configuration is in force again"),
             Err(error) => refusal.context(format!(
-                "it is down, as its previous configuration can't be started again either ({error:#}); cure the cause and \
-                 reload"
+                "it is down, as its previous configuration can't be started again either ({}); cure the cause and \
+                 reload",
+                describe(&error)
             )),
         }
     }

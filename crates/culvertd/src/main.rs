@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use culvert_config::{Config, Problem};
+use culvert_failure::describe;
 
 /// A self-hosted Client VPN endpoint for stock OpenVPN clients.
 #[derive(Debug, Parser)]
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     let (config, warnings) = match load(&arguments) {
         Ok(loaded) => loaded,
         Err(error) => {
-            logging::to_stderr(&format!("{error:#}"));
+            logging::to_stderr(&describe(&error));
             return ExitCode::from(EX_CONFIG);
         }
     };
@@ -58,11 +59,11 @@ fn main() -> ExitCode {
     match start(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Config(error)) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", describe(&error));
             ExitCode::from(EX_CONFIG)
         }
         Err(Failure::Other(error)) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", describe(&error));
             ExitCode::FAILURE
         }
     }

@@ -4,6 +4,7 @@ use anyhow::{Error, Result, bail};
 use culvert_admin::ReloadReport;
 use culvert_api::Tls;
 use culvert_config::{Config, EndpointConfig, Environment, LogGroup};
+use culvert_failure::describe;
 
 use crate::daemon::Daemon;
 use crate::endpoint::{Prepared, check_ports};
@@ -27,7 +28,8 @@ impl Daemon {
             Ok(prepared) => prepared,
             Err(error) => {
                 tracing::error!(
-                    "the reload is refused, the previous configuration stays in force: {error:#}"
+                    "the reload is refused, the previous configuration stays in force: {}",
+                    describe(&error)
                 );
                 return Err(error);
             }
@@ -37,7 +39,10 @@ impl Daemon {
         }
         let groups = environment.log_groups.clone();
         if let Err(error) = self.place.logs.open(&groups) {
-            tracing::error!("the reload is refused, the previous configuration stays in force: {error:#}");
+            tracing::error!(
+                "the reload is refused, the previous configuration stays in force: {}",
+                describe(&error)
+            );
             return Err(error);
         }
         let (mut applied, failed) = self.change_declared(endpoints).await;
@@ -134,7 +139,7 @@ impl Daemon {
                 Ok(done) => applied.extend(done.name().map(|what| format!("endpoint {name} {what}"))),
                 Err(error) => {
                     let error = error.context(format!("Failed to reload endpoint {name}"));
-                    tracing::error!("{error:#}");
+                    tracing::error!("{}", describe(&error));
                     failed.get_or_insert(error);
                 }
             }

@@ -117,6 +117,8 @@ fn ec2(store: Arc<dyn Store>) -> Ec2 {
         account_id: ACCOUNT.into(),
         region: REGION.into(),
         host: None,
+        listen: Vec::new(),
+        both_transports: false,
         vpcs: Vec::new(),
         subnets: Vec::new(),
         security_groups: Vec::new(),

@@ -6,6 +6,7 @@ use ipnetwork::IpNetwork;
 use super::authentication::{certificate_groups, password};
 use super::connect_handler::connect_handlers;
 use super::document::Document;
+use super::listen::listen;
 use super::log_group::log_groups;
 use super::quotas::quotas;
 use super::security_group::security_groups;
@@ -44,6 +45,8 @@ fn account(table: Table<'_, '_>) -> Account {
     let id = table.read("id", |value| word(value, account_id));
     let region = table.read("region", |value| word(value, region));
     let host = table.read("host", |value| word(value, host));
+    let listen = listen(&table);
+    let both_transports = table.read("both_transports", boolean);
     let words = [("live", Resets::Live), ("strict", Resets::Strict)];
     let resets = table.read("resets", |value| choice(value, &words));
     let certificate_groups = table.read("certificate_groups", certificate_groups);
@@ -52,6 +55,8 @@ fn account(table: Table<'_, '_>) -> Account {
         id: id.unwrap_or(default.id),
         region: region.unwrap_or(default.region),
         host,
+        listen,
+        both_transports: both_transports.unwrap_or(default.both_transports),
         resets: resets.unwrap_or(default.resets),
         certificate_groups,
     }
@@ -76,7 +81,7 @@ pub(super) fn region(text: &str) -> Result<String, Fault> {
     Err(Fault::new(format!("{text:?} is not a region"), cure))
 }
 
-fn host(text: &str) -> Result<String, Fault> {
+pub(super) fn host(text: &str) -> Result<String, Fault> {
     if text.parse::<std::net::IpAddr>().is_err() {
         check_domain(text).map_err(|_| {
             let message = format!("{text:?} is neither a host name nor an address");

@@ -9,6 +9,7 @@ mod daemon;
 mod document;
 mod endpoint;
 mod environment;
+mod listen;
 mod log_group;
 mod networks;
 mod quotas;

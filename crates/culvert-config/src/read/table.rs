@@ -98,27 +98,47 @@ impl<'d, 'i> Table<'d, 'i> {
         self.read(key, parse)
     }
 
+    fn elements(&self, key: &'static str) -> Option<Vec<Value<'d, 'i>>> {
+        let value = self.value(key)?;
+        let elements = value.elements(self.document);
+        if elements.is_none() {
+            let message = format!("{key} is not a list");
+            self.document.refuse(
+                &value.span,
+                Fault::new(message, "write it in brackets: [\"...\"]"),
+            );
+        }
+        elements
+    }
+
     /// Reads an array element by element; `None` when the key is missing or not an array.
     pub(crate) fn list<T>(
         &self,
         key: &'static str,
         parse: impl Fn(&Value<'_, '_>) -> Result<T, Fault>,
     ) -> Option<Vec<T>> {
-        let value = self.value(key)?;
-        let Some(elements) = value.elements(self.document) else {
-            let message = format!("{key} is not a list");
-            self.document.refuse(
-                &value.span,
-                Fault::new(message, "write it in brackets: [\"...\"]"),
-            );
-            return None;
-        };
+        let elements = self.elements(key)?;
         Some(
             elements
                 .iter()
                 .filter_map(|element| self.keep(&element.span, parse(element)))
                 .collect(),
         )
+    }
+
+    /// Reads an array whose elements may be tables; `None` when the key is missing or not an array.
+    pub(crate) fn mixed<T>(
+        &self,
+        key: &'static str,
+        of_value: impl Fn(&Value<'_, '_>) -> Result<T, Fault>,
+        of_table: impl Fn(Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let elements = self.elements(key)?;
+        let read = elements.into_iter().filter_map(|element| match element.value {
+            DeValue::Table(table) => of_table(Self::new(self.document, table, element.path, element.span)),
+            _ => self.keep(&element.span, of_value(&element)),
+        });
+        Some(read.collect())
     }
 
     /// The text of a key, when it is one; neither noted nor reported.

@@ -39,7 +39,7 @@ pub(crate) fn create(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
     task.answer(|root| {
         root.text("clientVpnEndpointId", endpoint.id.as_str());
         status(root, render::endpoint_state(endpoint.state));
-        root.text("dnsName", &render::dns_name(&task.environment, &endpoint.id));
+        root.text("dnsName", &render::dns_name(&task.environment, &endpoint));
     })
 }
 

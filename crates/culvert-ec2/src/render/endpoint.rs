@@ -1,18 +1,14 @@
 //! An endpoint as XML.
 
 use culvert_query::response::{Element, TimeFormat};
-use culvert_service::{
-    AuthenticationMethod, ClientConnect, ConnectionLog, Endpoint, EndpointId, Environment, Transport,
-};
+use culvert_service::{AuthenticationMethod, ClientConnect, ConnectionLog, Endpoint, Environment, Transport};
 
 use super::states::{endpoint_state, status};
 
 /// The name an endpoint is reached by.
-pub(crate) fn dns_name(environment: &Environment, id: &EndpointId) -> String {
-    match &environment.host {
-        Some(host) => host.clone(),
-        None => environment.dns_name(id),
-    }
+pub(crate) fn dns_name(environment: &Environment, endpoint: &Endpoint) -> String {
+    let host = endpoint.host(environment);
+    host.unwrap_or_else(|| environment.dns_name(&endpoint.id))
 }
 
 /// What an endpoint speaks outside.
@@ -59,9 +55,11 @@ pub(crate) fn endpoint(item: &mut Element<'_>, endpoint: &Endpoint, environment:
 
 /// `dnsName`: any label before a name of the endpoint's own leads to it.
 fn reached_by(item: &mut Element<'_>, endpoint: &Endpoint, environment: &Environment) {
-    let name = dns_name(environment, &endpoint.id);
-    let label = if environment.host.is_none() { "*." } else { "" };
-    item.text("dnsName", &[label, &name].concat());
+    let name = match endpoint.host(environment) {
+        Some(host) => host,
+        None => format!("*.{}", environment.dns_name(&endpoint.id)),
+    };
+    item.text("dnsName", &name);
 }
 
 fn network(item: &mut Element<'_>, endpoint: &Endpoint) {

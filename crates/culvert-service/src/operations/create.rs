@@ -39,7 +39,7 @@ impl Endpoint {
         let connection_log =
             ConnectionLog::Off.changed(&request.settings.connection_log, &id, surroundings.environment)?;
         let (vpc_id, security_group_ids) = placement(request, surroundings)?;
-        let endpoint = Self {
+        let mut endpoint = Self {
             id,
             created: now,
             state: EndpointState::PendingAssociate,
@@ -56,6 +56,7 @@ impl Endpoint {
             dns_servers: settings::dns_servers(&request.dns_servers)?,
             transport: request.transport.unwrap_or_default(),
             vpn_port: settings::vpn_port(request.settings.vpn_port.unwrap_or(DEFAULT_PORT))?,
+            listen_address: None,
             split_tunnel: request.settings.split_tunnel.unwrap_or(false),
             vpc_id,
             security_group_ids,
@@ -74,7 +75,7 @@ impl Endpoint {
             rules: Vec::new(),
             crl: None,
         };
-        surroundings.check_port_free(&endpoint)?;
+        endpoint.listen_address = surroundings.listen_address(&endpoint)?;
         Ok(endpoint)
     }
 }

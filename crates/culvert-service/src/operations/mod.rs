@@ -10,6 +10,7 @@ mod connect;
 mod connection_log;
 mod create;
 mod crl;
+mod listen;
 mod modify;
 mod route;
 mod security_groups;

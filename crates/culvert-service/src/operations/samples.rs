@@ -60,6 +60,8 @@ pub(crate) fn environment() -> Environment {
         account_id: "123456789012".into(),
         region: "us-east-1".into(),
         host: None,
+        listen: Vec::new(),
+        both_transports: false,
         vpcs: vec![
             vpc("vpc-00000001", &["10.20.0.0/16", "10.21.0.0/16"]),
             vpc("vpc-00000002", &["10.30.0.0/16"]),
@@ -191,6 +193,7 @@ pub(crate) fn endpoint() -> Endpoint {
         dns_servers: Vec::new(),
         transport: Transport::Udp,
         vpn_port: 443,
+        listen_address: None,
         split_tunnel: false,
         vpc_id: None,
         security_group_ids: Vec::new(),

@@ -7,7 +7,7 @@ use culvert_query::{ApiError, ErrorCode};
 
 use super::{invalid, missing};
 use crate::certificate::Certificate;
-use crate::endpoint::{Banner, Endpoint, Transport};
+use crate::endpoint::{Banner, Endpoint};
 use crate::environment::{Environment, Vpc};
 use crate::id::CertificateArn;
 use crate::request::{BannerChange, EndpointSettings};
@@ -69,27 +69,6 @@ impl Surroundings<'_> {
                 format!("The VPC {id:?} does not exist"),
             )
         })
-    }
-
-    /// Refuses a port that another endpoint of this machine listens on.
-    pub(super) fn check_port_free(&self, own: &Endpoint) -> Result<(), ApiError> {
-        let taken = |other: &&Endpoint| {
-            other.id != own.id && other.transport == own.transport && other.vpn_port == own.vpn_port
-        };
-        match self.endpoints.iter().find(taken) {
-            Some(other) => {
-                let transport = match own.transport {
-                    Transport::Udp => "UDP",
-                    Transport::Tcp => "TCP",
-                };
-                let reason = format!(
-                    "the endpoint {} listens on {transport} port {} already; choose another VpnPort or TransportProtocol",
-                    other.id, other.vpn_port
-                );
-                Err(invalid("VpnPort", reason))
-            }
-            None => Ok(()),
-        }
     }
 }
 

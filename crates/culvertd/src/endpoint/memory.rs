@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result};
 use culvert_crypto::SystemEntropy;
 use culvert_crypto::auth_token::TokenKey;
+use culvert_failure::describe;
 use zeroize::Zeroizing;
 
 use super::granted::Granted;
@@ -46,7 +47,8 @@ impl Memories {
             Arc::new(kept_key(&self.key_path(endpoint)).unwrap_or_else(|error| {
                 tracing::warn!(
                     endpoint,
-                    "the auth-token key can't be kept, so users log in anew after a restart: {error:#}"
+                    "the auth-token key can't be kept, so users log in anew after a restart: {}",
+                    describe(&error)
                 );
                 TokenKey::generate(&mut SystemEntropy::new())
             }))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use culvert_config::Pem;
+use culvert_failure::describe;
 
 use super::live::Live;
 
@@ -42,7 +43,8 @@ pub(crate) async fn watch(live: Arc<Live>, list: Pem) {
             Ok(()) => tracing::info!(endpoint = live.name(), "a new revocation list is in force"),
             Err(error) => tracing::error!(
                 endpoint = live.name(),
-                "the new revocation list is refused, the previous list stays in force: {error:#}"
+                "the new revocation list is refused, the previous list stays in force: {}",
+                describe(&error)
             ),
         }
     }

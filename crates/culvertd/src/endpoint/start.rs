@@ -292,9 +292,16 @@ pub(crate) fn check_ports<'e>(
         running
             .clone()
             .flat_map(|endpoint| &endpoint.listeners)
-            .any(|held| held.transport == wanted.transport && held.address.port() == wanted.address.port())
+            .any(|held| held.transport == wanted.transport && covers(held.address, wanted.address))
     };
     listeners(config, held).map(drop)
+}
+
+/// Whether a socket at one address has another to itself.
+fn covers(held: SocketAddr, wanted: SocketAddr) -> bool {
+    let same_family = held.is_ipv4() == wanted.is_ipv4();
+    let overlap = held.ip() == wanted.ip() || held.ip().is_unspecified() || wanted.ip().is_unspecified();
+    held.port() == wanted.port() && same_family && overlap
 }
 
 /// Binds one socket per worker, transport and address.
@@ -412,6 +419,19 @@ mod tests {
         });
         let error = pinned.join().unwrap();
         assert!(error.contains("CPU 1023; let worker_cpus"), "{error}");
+    }
+
+    #[test]
+    fn a_socket_has_its_own_address_to_itself_or_all() {
+        let at = |address: &str| address.parse().unwrap();
+        let covers = |held: &str, wanted: &str| covers(at(held), at(wanted));
+        assert!(covers("192.0.2.1:443", "192.0.2.1:443") && covers("0.0.0.0:443", "192.0.2.1:443"));
+        assert!(covers("192.0.2.1:443", "0.0.0.0:443"));
+        assert!(
+            !covers("192.0.2.1:443", "192.0.2.2:443"),
+            "another program may have that one"
+        );
+        assert!(!covers("192.0.2.1:443", "192.0.2.1:1194") && !covers("[::]:443", "0.0.0.0:443"));
     }
 
     #[test]

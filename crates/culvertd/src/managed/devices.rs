@@ -11,15 +11,21 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
-    /// The endpoint's device: the one it had, or the first that is free. `taken` tells what others have.
-    pub(crate) fn of(&mut self, endpoint: &EndpointId, taken: impl Fn(&str) -> bool) -> String {
+    /// The endpoint's device: the one it had, or the first that is free. `taken` tells what other endpoints have,
+    /// `exists` what the machine has, whoever made it.
+    pub(crate) fn of(
+        &mut self,
+        endpoint: &EndpointId,
+        taken: impl Fn(&str) -> bool,
+        exists: impl Fn(&str) -> bool,
+    ) -> String {
         if let Some(name) = self.names.get(endpoint).filter(|name| !taken(name)) {
             return name.clone();
         }
         let mut numbers = 0u32..;
         let free = numbers.find_map(|number| {
             let name = format!("cvpn{number}");
-            let used = taken(&name) || self.names.values().any(|used| *used == name);
+            let used = taken(&name) || exists(&name) || self.names.values().any(|used| *used == name);
             (!used).then_some(name)
         });
         // There are more numbers than endpoints.
@@ -43,13 +49,17 @@ mod tests {
         let id = |n| EndpointId::from_random([n; 9]);
         let mut devices = Devices::default();
         let declared = |name: &str| name == "cvpn1";
-        assert_eq!(devices.of(&id(1), declared), "cvpn0");
-        assert_eq!(devices.of(&id(2), declared), "cvpn2");
-        assert_eq!(devices.of(&id(1), declared), "cvpn0");
+        let nothing = |_: &str| false;
+        assert_eq!(devices.of(&id(1), declared, nothing), "cvpn0");
+        assert_eq!(devices.of(&id(2), declared, nothing), "cvpn2");
+        let own = |name: &str| name == "cvpn0";
+        assert_eq!(devices.of(&id(1), declared, own), "cvpn0", "it exists as it runs");
         devices.retain(|endpoint| *endpoint == id(2));
-        assert_eq!(devices.of(&id(3), declared), "cvpn0");
+        let foreign = |name: &str| name == "cvpn0";
+        assert_eq!(devices.of(&id(4), declared, foreign), "cvpn3");
+        assert_eq!(devices.of(&id(3), declared, nothing), "cvpn0");
         assert_eq!(
-            devices.of(&id(2), |name| name == "cvpn2"),
+            devices.of(&id(2), |name| name == "cvpn2", nothing),
             "cvpn1",
             "it was taken away"
         );

@@ -9,6 +9,8 @@ pub(crate) fn environment(config: &Environment) -> service::Environment {
         account_id: config.account.id.clone(),
         region: config.account.region.clone(),
         host: config.account.host.clone(),
+        listen: config.account.listen.clone(),
+        both_transports: config.account.both_transports,
         vpcs: config.vpcs.clone(),
         subnets: config.subnets.iter().map(subnet).collect(),
         security_groups: config.security_groups.iter().map(Into::into).collect(),

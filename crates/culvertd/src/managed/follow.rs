@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use culvert_failure::describe;
 use culvert_service::Registry;
 use culvert_store::{Revision, Watch};
 use tokio::sync::Mutex;
@@ -24,7 +25,10 @@ pub(crate) async fn follow(daemon: Arc<Mutex<Daemon>>, registry: Registry, appli
     loop {
         if let Err(error) = wait_for_change(&registry, revision, failed.then_some(RETRY)).await {
             // Whatever was missed is in the next snapshot.
-            tracing::warn!("the store can't be watched, its endpoints are looked at again: {error:#}");
+            tracing::warn!(
+                "the store can't be watched, its endpoints are looked at again: {}",
+                describe(&error)
+            );
             sleep(PAUSE).await;
         }
         match daemon.lock().await.apply_managed(false).await {
@@ -33,7 +37,7 @@ pub(crate) async fn follow(daemon: Arc<Mutex<Daemon>>, registry: Registry, appli
                 failed = !applied.failed.is_empty();
             }
             Err(error) => {
-                tracing::error!("stored endpoints can't be put in force: {error:#}");
+                tracing::error!("stored endpoints can't be put in force: {}", describe(&error));
                 failed = true;
                 sleep(PAUSE).await;
             }

@@ -21,6 +21,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use arc_swap::ArcSwap;
 use culvert_config::{Config, EndpointConfig, Environment};
+use culvert_failure::describe;
 use culvert_service as service;
 use culvert_service::{Certificates, EndpointState, Registry, SecurityGroups, Snapshot, Stored};
 use culvert_store::{EmbeddedStore, Options, Revision};
@@ -146,7 +147,7 @@ impl Managed {
         for Outcome { name, done: outcome } in self.fleet.change(wishes, place).await {
             match outcome {
                 Ok(what) => done.extend(what.name().map(|what| format!("endpoint {name} {what}"))),
-                Err(error) => reasons.note(&name, format!("{error:#}")),
+                Err(error) => reasons.note(&name, describe(&error)),
             }
         }
         self.reset(&reset).await;
@@ -192,9 +193,22 @@ impl Managed {
 
     fn plans(&mut self, snapshot: &Snapshot, around: &Around<'_>) -> HashMap<String, Plan> {
         let mut plans = HashMap::new();
+        // What the others have, each as it is until it is planned: older ones come first.
+        let running = snapshot
+            .endpoints
+            .iter()
+            .filter(|stored| wish::runs(&stored.endpoint));
+        let mut beside: HashMap<String, EndpointConfig> = running
+            .filter_map(|stored| self.fleet.get(stored.endpoint.id.as_str()))
+            .map(|endpoint| (endpoint.name().to_owned(), endpoint.config()))
+            .collect();
         for stored in &snapshot.endpoints {
-            let plan = self.plan(&stored.endpoint, snapshot, around);
-            plans.insert(stored.endpoint.id.to_string(), plan);
+            let name = stored.endpoint.id.to_string();
+            let before = beside.remove(&name);
+            let plan = self.plan(&stored.endpoint, snapshot, around, &beside);
+            let after = plan.config().cloned().or(before);
+            beside.extend(after.map(|config| (name.clone(), config)));
+            plans.insert(name, plan);
         }
         plans
     }

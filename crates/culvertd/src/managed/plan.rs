@@ -1,6 +1,9 @@
 //! What is to happen with one managed endpoint.
 
+use std::collections::HashMap;
+
 use culvert_config::{EndpointConfig, Environment, Resets};
+use culvert_failure::describe;
 use culvert_service::{Endpoint, Snapshot};
 
 use super::wish::{Surroundings, runs};
@@ -31,6 +34,14 @@ impl Plan {
         matches!(self, Self::Become { resets: true, .. })
     }
 
+    /// What it is to become, if it is to change.
+    pub(super) fn config(&self) -> Option<&EndpointConfig> {
+        match self {
+            Self::Become { prepared, .. } => Some(&prepared.config),
+            Self::Absent | Self::Stay | Self::Impossible(_) => None,
+        }
+    }
+
     /// What is wished for the endpoint of this name; `None`: that it doesn't run.
     pub(super) fn wish(self, name: String) -> Option<Wish> {
         match self {
@@ -56,13 +67,20 @@ pub(super) struct Around<'a> {
 }
 
 impl Managed {
-    /// Decides about one endpoint. Reads what it needs and changes nothing.
-    pub(super) fn plan(&mut self, endpoint: &Endpoint, snapshot: &Snapshot, around: &Around<'_>) -> Plan {
+    /// Decides about one endpoint, `beside` all others that are managed. Reads what it needs and changes nothing.
+    pub(super) fn plan(
+        &mut self,
+        endpoint: &Endpoint,
+        snapshot: &Snapshot,
+        around: &Around<'_>,
+        beside: &HashMap<String, EndpointConfig>,
+    ) -> Plan {
         if !runs(endpoint) {
             return Plan::Absent;
         }
         let taken = |name: &str| around.others.iter().any(|other| other.device == name);
-        let device = self.devices.of(&endpoint.id, taken);
+        let exists = |name: &str| nix::net::if_::if_nametoindex(name).is_ok();
+        let device = self.devices.of(&endpoint.id, taken, exists);
         let surroundings = Surroundings {
             environment: around.environment,
             certificates: &snapshot.certificates,
@@ -78,14 +96,15 @@ impl Managed {
         if !around.reread && before.as_ref() == Some(&config) {
             return Plan::Stay;
         }
-        let mut others = around.others.iter();
+        // Checked when they were made, but the configuration may have changed where they listen.
+        let mut others = around.others.iter().chain(beside.values());
         if let Some(conflict) = others.find_map(|other| config.conflicts(other).into_iter().next()) {
             return Plan::Impossible(conflict.to_string());
         }
         let keeps_ports = running.is_some_and(|running| !running.needs_restart(&config));
         let held = self.fleet.endpoints().iter().chain(around.declared.endpoints());
         if !keeps_ports && let Err(error) = check_ports(&config, held) {
-            return Plan::Impossible(format!("{error:#}"));
+            return Plan::Impossible(describe(&error));
         }
         let strict = around.environment.account.resets == Resets::Strict;
         let resets = before.is_some_and(|before| strict && resets::ends_connections(&before, &config));
@@ -94,7 +113,7 @@ impl Managed {
                 prepared: Box::new(prepared),
                 resets,
             },
-            Err(error) => Plan::Impossible(format!("{error:#}")),
+            Err(error) => Plan::Impossible(describe(&error)),
         }
     }
 }

@@ -135,6 +135,7 @@ pub(crate) fn endpoint(random: [u8; 9]) -> Endpoint {
         dns_servers: Vec::new(),
         transport: Transport::Udp,
         vpn_port: 443,
+        listen_address: None,
         split_tunnel: false,
         vpc_id: Some("vpc-01234567".into()),
         security_group_ids: vec!["sg-00000000".into()],

@@ -59,7 +59,7 @@ impl Surroundings<'_> {
             self.authentication(endpoint)?,
         );
         spec.device = device.to_owned();
-        outside(endpoint, &mut spec)?;
+        self.outside(endpoint, &mut spec)?;
         sessions(endpoint, &mut spec);
         self.networks(endpoint, &mut spec)?;
         spec.egress = self.egress(endpoint)?;
@@ -69,6 +69,27 @@ impl Surroundings<'_> {
             let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
             texts.join("; ")
         })
+    }
+
+    fn outside(&self, endpoint: &Endpoint, spec: &mut EndpointSpec) -> Result<(), String> {
+        spec.transport_protocol = match endpoint.transport {
+            _ if self.environment.account.both_transports => TransportProtocols::UdpAndTcp,
+            service::Transport::Udp => TransportProtocols::Udp,
+            service::Transport::Tcp => TransportProtocols::Tcp,
+        };
+        spec.vpn_port = NonZeroU16::new(endpoint.vpn_port).ok_or("its port is 0; choose 443 or 1194")?;
+        if let Some(address) = endpoint.listen_address {
+            spec.listen_addresses = vec![address.into()];
+        }
+        for server in &endpoint.dns_servers {
+            if !spec.dns_servers.contains(server) {
+                spec.dns_servers.push(*server);
+            }
+        }
+        spec.split_tunnel = endpoint.split_tunnel;
+        let text = endpoint.banner.text.as_ref().filter(|_| endpoint.banner.enabled);
+        spec.banner = text.filter(|text| !text.trim().is_empty()).cloned();
+        Ok(())
     }
 
     fn certificate(&self, arn: &CertificateArn) -> Result<&Certificate, String> {
@@ -243,23 +264,6 @@ fn authorization_rule(rule: &service::AuthorizationRule) -> AuthorizationRule {
     }
 }
 
-fn outside(endpoint: &Endpoint, spec: &mut EndpointSpec) -> Result<(), String> {
-    spec.transport_protocol = match endpoint.transport {
-        service::Transport::Udp => TransportProtocols::Udp,
-        service::Transport::Tcp => TransportProtocols::Tcp,
-    };
-    spec.vpn_port = NonZeroU16::new(endpoint.vpn_port).ok_or("its port is 0; choose 443 or 1194")?;
-    for server in &endpoint.dns_servers {
-        if !spec.dns_servers.contains(server) {
-            spec.dns_servers.push(*server);
-        }
-    }
-    spec.split_tunnel = endpoint.split_tunnel;
-    let text = endpoint.banner.text.as_ref().filter(|_| endpoint.banner.enabled);
-    spec.banner = text.filter(|text| !text.trim().is_empty()).cloned();
-    Ok(())
-}
-
 fn sessions(endpoint: &Endpoint, spec: &mut EndpointSpec) {
     let timeout = Duration::from_secs(u64::from(endpoint.session_timeout_hours) * 3600);
     spec.session_timeout = Some(timeout);
@@ -271,6 +275,8 @@ fn sessions(endpoint: &Endpoint, spec: &mut EndpointSpec) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::managed::samples::{Sample, arn};
     use culvert_service::{Association, Direction, Origin, RuleEvaluation};
@@ -474,6 +480,19 @@ mod tests {
             Some(Vec::new()),
             "what may come in is no leave to go out"
         );
+    }
+
+    #[test]
+    fn an_endpoint_listens_where_it_was_told_to_and_on_both_transports_if_all_do() {
+        let mut sample = Sample::new();
+        let config = sample.config().unwrap();
+        assert!(config.listen_addresses.iter().all(IpAddr::is_unspecified));
+        assert_eq!(config.transport_protocol, TransportProtocols::Udp);
+        sample.endpoint.listen_address = "192.0.2.7".parse().ok();
+        sample.environment.account.both_transports = true;
+        let config = sample.config().unwrap();
+        assert_eq!(config.listen_addresses, ["192.0.2.7".parse::<IpAddr>().unwrap()]);
+        assert_eq!(config.transport_protocol, TransportProtocols::UdpAndTcp);
     }
 
     #[test]
