@@ -12,6 +12,7 @@ mod session_events;
 mod stateless;
 mod timeouts;
 mod tokens;
+mod updates;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -43,7 +44,7 @@ const TLS_STATE: usize = 9 << 10;
 pub struct Server {
     settings: EndpointSettings,
     shared: SharedKeys,
-    common: CommonOptions,
+    common: Arc<CommonOptions>,
     data: Arc<DataPlane>,
     entropy: Box<dyn Entropy>,
     cookies: CookieKey,
@@ -91,6 +92,7 @@ impl Server {
         settings.check(&data)?;
         let pool = Pool::new(settings.pool).map_err(|error| SettingsError::Pool(error.to_string()))?;
         let common = CommonOptions::compose(&settings.push, &settings.keepalive, pool.server_v4())?;
+        let common = Arc::new(common);
         let cookies = CookieKey::new(&mut *entropy);
         let attempts = AttemptLimiter::new(now.instant, settings.attempts, &mut *entropy);
         Ok(Self {
