@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use culvert_wire::push::{PushKind, PushReplyBuilder};
 
+use super::update::Scope;
 use super::{Audience, ClientOptions, CommonOptions, checked, update};
 use crate::settings::SettingsError;
 
@@ -14,7 +15,7 @@ pub(crate) struct Pushed {
     own: Vec<String>,
     knows_dns: bool,
     udp: bool,
-    takes_updates: bool,
+    scope: Scope,
     /// Names of options that updates have changed.
     updated: Vec<&'static str>,
 }
@@ -25,13 +26,12 @@ impl Pushed {
     /// # Errors
     /// [`SettingsError::PushOption`] if an option can't be sent.
     pub(crate) fn new(common: Arc<CommonOptions>, client: &ClientOptions<'_>) -> Result<Self, SettingsError> {
-        let proto = client.peer_info.iv_proto();
         let own = client.granted.iter().cloned().chain(client.own(common.tun_mtu));
         let pushed = Self {
             own: own.collect(),
-            knows_dns: proto.dns_option(),
+            knows_dns: client.peer_info.iv_proto().dns_option(),
             udp: client.udp,
-            takes_updates: proto.push_update(),
+            scope: Scope::of(client.peer_info),
             common,
             updated: Vec::new(),
         };
@@ -54,7 +54,7 @@ impl Pushed {
 
     /// Whether the client has other options than these, and can be told.
     pub(crate) fn is_behind(&self, common: &Arc<CommonOptions>) -> bool {
-        self.takes_updates && !Arc::ptr_eq(&self.common, common)
+        self.scope != Scope::Nothing && !Arc::ptr_eq(&self.common, common)
     }
 
     /// PUSH_UPDATE: the messages that lead to these options; none if nothing changed that can be updated. They count as
@@ -64,7 +64,7 @@ impl Pushed {
     /// None, as all options were checked.
     pub(crate) fn update(&mut self, common: &Arc<CommonOptions>) -> Result<Vec<Vec<u8>>, SettingsError> {
         let after = self.options(common);
-        let changed = update::changes(&self.options(&self.common), &after);
+        let changed = update::changes(self.scope, &self.options(&self.common), &after);
         let messages = update_messages(&changed, &after)?;
         for name in changed {
             if !self.updated.contains(&name) {

@@ -3,6 +3,8 @@
 //! Source: OpenVPN 2.7 and OpenVPN 3 behaviour. An option replaces all of its name, `-name` removes them. OpenVPN 2.7
 //! couples some names: new routes switch redirection off, new `dns` options drop what `dhcp-option` brought.
 
+use culvert_wire::peer_info::PeerInfo;
+
 /// A name whose options are sent anew together, as each replaces all of its name.
 struct Kind {
     name: &'static str,
@@ -29,11 +31,43 @@ const KINDS: [Kind; 10] = [
     kind("redirect-gateway", &["route", "route-ipv6", "redirect-private"]),
 ];
 
+/// What a client changes while connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    Nothing,
+    /// All but DNS: OpenVPN 2.7 takes the options, but its script that sets DNS up is not run any more after that.
+    ///
+    /// Source: observed with OpenVPN 2.7.6.
+    NotDns,
+    Everything,
+}
+
+impl Scope {
+    /// What a client with this peer info changes.
+    pub(super) fn of(peer: &PeerInfo) -> Self {
+        if !peer.iv_proto().push_update() {
+            Self::Nothing
+        } else if peer.iv_ver().is_some_and(|version| version.starts_with("2.")) {
+            Self::NotDns
+        } else {
+            Self::Everything
+        }
+    }
+
+    fn holds(self, name: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::NotDns => !matches!(name, "dns" | "dhcp-option"),
+            Self::Everything => true,
+        }
+    }
+}
+
 /// Names of options that differ and can be updated.
-pub(super) fn changes(before: &[&str], after: &[&str]) -> Vec<&'static str> {
+pub(super) fn changes(scope: Scope, before: &[&str], after: &[&str]) -> Vec<&'static str> {
     let names = KINDS.iter().map(|kind| kind.name);
     names
-        .filter(|name| !of(before, name).eq(of(after, name)))
+        .filter(|name| scope.holds(name) && !of(before, name).eq(of(after, name)))
         .collect()
 }
 
@@ -68,7 +102,7 @@ mod tests {
 
     fn between(before: &str, after: &str) -> String {
         let [before, after] = [before, after].map(|text| text.split(',').collect::<Vec<_>>());
-        compose(&changes(&before, &after), &after).join(",")
+        compose(&changes(Scope::Everything, &before, &after), &after).join(",")
     }
 
     #[test]
@@ -119,6 +153,21 @@ mod tests {
     }
 
     #[test]
+    fn clients_are_told_what_they_can_change() {
+        let scope = |peer: &str| Scope::of(&PeerInfo::parse(peer));
+        assert_eq!(scope("IV_VER=2.6.14\nIV_PROTO=990\n"), Scope::Nothing);
+        assert_eq!(scope("IV_VER=3.10.0\nIV_PROTO=2974\n"), Scope::Nothing);
+        assert_eq!(scope("IV_VER=2.7.6\nIV_PROTO=8094\n"), Scope::NotDns);
+        assert_eq!(scope("IV_VER=3.11.7\nIV_PROTO=8094\n"), Scope::Everything);
+        let (before, after) = (
+            ["dns search-domains a", "route 10.1.0.0"],
+            ["dhcp-option DNS 10.0.0.1"],
+        );
+        assert_eq!(changes(Scope::NotDns, &before, &after), ["route"]);
+        assert!(changes(Scope::Nothing, &before, &after).is_empty());
+    }
+
+    #[test]
     fn whatever_is_sent_can_be_updated() {
         for kind in &KINDS {
             assert!(UPDATABLE.contains(&kind.name), "{}", kind.name);
@@ -155,7 +204,7 @@ mod tests {
             let mut client = parse(&steps[0]);
             for pair in steps.windows(2) {
                 let (before, after) = (texts(&pair[0]), texts(&pair[1]));
-                let update = compose(&changes(&before, &after), &after);
+                let update = compose(&changes(Scope::Everything, &before, &after), &after);
                 client.update(&parse(&update)).unwrap();
                 prop_assert_eq!(lists(&client), lists(&parse(&pair[1])));
             }
@@ -170,7 +219,7 @@ mod tests {
             let mut ever = Vec::new();
             for (number, pair) in steps.windows(2).enumerate() {
                 let (before, after) = (texts(&pair[0]), texts(&pair[1]));
-                let changed = changes(&before, &after);
+                let changed = changes(Scope::Everything, &before, &after);
                 if lost & 1 << number == 0 {
                     client.update(&parse(&compose(&changed, &after))).unwrap();
                 }

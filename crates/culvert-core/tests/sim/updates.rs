@@ -77,6 +77,31 @@ fn a_change_that_concerns_no_option_that_can_be_updated_is_not_told() {
 }
 
 #[test]
+fn dns_is_changed_where_that_works() {
+    let mut world = World::new(9, settings());
+    let v2 = world.add_host(Some(0), Personality::v2_7());
+    let v3 = world.add_host(Some(1), Personality::v3_11());
+    world.connect(v2);
+    world.connect(v3);
+    let changed = with(|push| push.dns_servers = vec!["10.0.0.53".parse().unwrap()]);
+    put_in_force(&mut world, changed);
+    world.run(SECOND);
+    assert!(!options(&world, v2).has("dns") && world.hosts[v2].updated.is_empty());
+    assert_eq!(
+        options(&world, v3).get("dns").unwrap(),
+        ["server", "0", "address", "10.0.0.53"]
+    );
+    assert_eq!(
+        options(&world, v3).get("dhcp-option").unwrap(),
+        ["DNS", "10.0.0.53"]
+    );
+    put_in_force(&mut world, settings());
+    world.run(3 * SECOND);
+    assert!(!options(&world, v3).has("dns") && !options(&world, v3).has("dhcp-option"));
+    world.check_empty();
+}
+
+#[test]
 fn nobody_is_told_where_updates_are_off() {
     let mut world = World::new(3, settings());
     let host = world.add_host(Some(0), Personality::v2_7());
@@ -222,7 +247,7 @@ fn variant(number: u64) -> EndpointSettings {
 fn whatever_changes_when_a_client_ends_with_what_a_newcomer_gets() {
     for seed in 0..40 {
         let mut world = World::new(seed, variant(seed));
-        let host = world.add_host(Some(0), Personality::v2_7());
+        let host = world.add_host(Some(0), Personality::v3_11());
         world.connect(host);
         world.quality = Quality {
             loss: 150,
@@ -241,7 +266,7 @@ fn whatever_changes_when_a_client_ends_with_what_a_newcomer_gets() {
         world.quality = Quality::default();
         world.run(120 * SECOND);
         assert!(world.is_up(host), "seed {seed}: {:?}", world.hosts[host].ends);
-        let newcomer = world.add_host(Some(1), Personality::v2_7());
+        let newcomer = world.add_host(Some(1), Personality::v3_11());
         world.connect(newcomer);
         assert_eq!(
             updatable(&options(&world, host)),
