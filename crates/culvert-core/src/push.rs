@@ -17,7 +17,7 @@ use ipnetwork::IpNetwork;
 
 use banner::banner_options;
 use dns::{dhcp_options, dns_options};
-pub(crate) use pushed::Pushed;
+pub(crate) use pushed::{KnownUpdates, Pushed};
 
 use crate::negotiate::{Compression, Negotiated};
 use crate::settings::{Keepalive, PushSettings, RedirectGateway, SettingsError};

@@ -1,5 +1,6 @@
 //! What one client was told: its reply, and how that changed since.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use culvert_wire::push::{PushKind, PushReplyBuilder};
@@ -58,21 +59,44 @@ impl Pushed {
     }
 
     /// PUSH_UPDATE: the messages that lead to these options; none if nothing changed that can be updated. They count as
-    /// told from now on.
+    /// told from now on. `known` remembers them for others who are told the same.
     ///
     /// # Errors
     /// None, as all options were checked.
-    pub(crate) fn update(&mut self, common: &Arc<CommonOptions>) -> Result<Vec<Vec<u8>>, SettingsError> {
-        let after = self.options(common);
-        let changed = update::changes(self.scope, &self.options(&self.common), &after);
-        let messages = update_messages(&changed, &after)?;
-        for name in changed {
+    pub(crate) fn update(
+        &mut self,
+        common: &Arc<CommonOptions>,
+        known: &mut KnownUpdates,
+    ) -> Result<Arc<[Vec<u8>]>, SettingsError> {
+        let way = Way {
+            before: Arc::clone(&self.common),
+            after: Arc::clone(common),
+            scope: self.scope,
+            knows_dns: self.knows_dns,
+            udp: self.udp,
+        };
+        // Options of its own may make its update another one.
+        let shared = !self.own.iter().any(|option| update::concerns(option));
+        let update = match known.find(&way).filter(|_| shared) {
+            Some(update) => update,
+            None => {
+                let after = self.options(common);
+                let changed = update::changes(self.scope, &self.options(&self.common), &after);
+                let messages = update_messages(&changed, &after)?.into();
+                let update = Update { changed, messages };
+                if shared {
+                    known.add(way, update.clone());
+                }
+                update
+            }
+        };
+        for name in update.changed {
             if !self.updated.contains(&name) {
                 self.updated.push(name);
             }
         }
         self.common = Arc::clone(common);
-        Ok(messages)
+        Ok(update.messages)
     }
 
     /// PUSH_UPDATE: everything that updates have changed, once more, for a client that may have missed one.
@@ -96,6 +120,49 @@ impl Pushed {
             .chain(&self.own)
             .map(String::as_str)
             .collect()
+    }
+}
+
+/// From which options to which, and what decides how that is told.
+struct Way {
+    before: Arc<CommonOptions>,
+    after: Arc<CommonOptions>,
+    scope: Scope,
+    knows_dns: bool,
+    udp: bool,
+}
+
+impl Way {
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.before, &other.before)
+            && Arc::ptr_eq(&self.after, &other.after)
+            && (self.scope, self.knows_dns, self.udp) == (other.scope, other.knows_dns, other.udp)
+    }
+}
+
+#[derive(Clone)]
+struct Update {
+    changed: Vec<&'static str>,
+    messages: Arc<[Vec<u8>]>,
+}
+
+/// The last few updates: a hundred thousand clients are told of a change with a handful of them.
+#[derive(Default)]
+pub(crate) struct KnownUpdates(VecDeque<(Way, Update)>);
+
+impl KnownUpdates {
+    fn find(&self, way: &Way) -> Option<Update> {
+        let found = self.0.iter().find(|(known, _)| known.is(way));
+        found.map(|(_, update)| update.clone())
+    }
+
+    fn add(&mut self, way: Way, update: Update) {
+        /// Both transports and each scope, for the changes of one pause.
+        const MOST: usize = 16;
+        if self.0.len() == MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back((way, update));
     }
 }
 

@@ -31,6 +31,12 @@ const KINDS: [Kind; 10] = [
     kind("redirect-gateway", &["route", "route-ipv6", "redirect-private"]),
 ];
 
+/// Whether an option is one of those that can be updated.
+pub(super) fn concerns(option: &str) -> bool {
+    let name = option.split_ascii_whitespace().next();
+    KINDS.iter().any(|kind| Some(kind.name) == name)
+}
+
 /// What a client changes while connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {

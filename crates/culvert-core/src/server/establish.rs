@@ -319,14 +319,15 @@ impl Server {
     }
 
     /// Sends options, or ends a client that can't be sent all of them: it would go on with others than it should have.
-    pub(super) fn send_options(
+    pub(super) fn send_options<M: AsRef<[Vec<u8>]>>(
         &mut self,
         now: Now,
         client: &mut Client,
-        messages: Result<Vec<Vec<u8>>, SettingsError>,
+        messages: Result<M, SettingsError>,
     ) {
         let sent = messages.map_err(|error| error.to_string()).and_then(|messages| {
             messages
+                .as_ref()
                 .iter()
                 .try_for_each(|message| client.session.send_message(message))
                 .map_err(|error| error.to_string())

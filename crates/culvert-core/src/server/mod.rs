@@ -30,7 +30,7 @@ use crate::event::{ClientId, Event, Transmit};
 use crate::half_open::{HalfOpen, HalfOpenStage};
 use crate::link::{LinkKey, SessionKey};
 use crate::peer_ids::PeerIds;
-use crate::push::CommonOptions;
+use crate::push::{CommonOptions, KnownUpdates};
 use crate::rate_limit::AttemptLimiter;
 use crate::settings::{EndpointSettings, SettingsError};
 use crate::timers::{TimerKind, TimerQueue};
@@ -45,6 +45,7 @@ pub struct Server {
     settings: EndpointSettings,
     shared: SharedKeys,
     common: Arc<CommonOptions>,
+    known_updates: KnownUpdates,
     data: Arc<DataPlane>,
     entropy: Box<dyn Entropy>,
     cookies: CookieKey,
@@ -100,6 +101,7 @@ impl Server {
             peer_ids: PeerIds::new(data.config().max_peers),
             settings,
             common,
+            known_updates: KnownUpdates::default(),
             data,
             entropy,
             cookies,

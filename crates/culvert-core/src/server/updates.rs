@@ -34,7 +34,7 @@ impl Server {
                 .set(&mut client.deadlines, client.id, TimerKind::PushUpdate, at);
             return;
         }
-        let update = live.pushed.update(&self.common);
+        let update = live.pushed.update(&self.common, &mut self.known_updates);
         self.send_update(now, client, update);
     }
 
@@ -49,11 +49,16 @@ impl Server {
         }
     }
 
-    fn send_update(&mut self, now: Now, client: &mut Client, update: Result<Vec<Vec<u8>>, SettingsError>) {
+    fn send_update<M: AsRef<[Vec<u8>]>>(
+        &mut self,
+        now: Now,
+        client: &mut Client,
+        update: Result<M, SettingsError>,
+    ) {
         let Stage::Live(live) = &mut client.stage else {
             return;
         };
-        if update.as_ref().is_ok_and(Vec::is_empty) {
+        if update.as_ref().is_ok_and(|messages| messages.as_ref().is_empty()) {
             return;
         }
         live.update_after = now.instant + PAUSE;

@@ -7,7 +7,7 @@ use culvert_client::Personality;
 use culvert_core::{AuthDecision, EndpointSettings, Grant, PushSettings, RedirectGateway};
 use culvert_wire::push::{PushOptions, UPDATABLE};
 
-use crate::world::{Quality, World, settings};
+use crate::world::{Quality, World, accept_all, settings};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -169,6 +169,8 @@ fn a_change_taken_back_within_the_pause_is_taken_back_at_the_client() {
 #[test]
 fn options_granted_to_one_client_survive_an_update() {
     let mut world = World::new(6, settings());
+    let plain = [0, 1].map(|user| world.add_host(Some(user), Personality::v2_7()));
+    world.connect(plain[0]);
     world.backend = Box::new(|_| {
         let grant = Grant {
             push: vec!["route 10.99.0.0 255.255.0.0".into()],
@@ -176,11 +178,20 @@ fn options_granted_to_one_client_survive_an_update() {
         };
         vec![(Duration::ZERO, AuthDecision::Accept(grant))]
     });
-    let host = world.add_host(Some(0), Personality::v2_7());
+    let host = world.add_host(Some(2), Personality::v2_7());
     world.connect(host);
+    world.backend = accept_all();
+    world.connect(plain[1]);
     put_in_force(&mut world, routes(&["10.30.0.0/16"]));
     world.run(SECOND);
     assert_eq!(networks(&options(&world, host)), ["10.30.0.0", "10.99.0.0"]);
+    for host in plain {
+        assert_eq!(
+            networks(&options(&world, host)),
+            ["10.30.0.0"],
+            "they are not its own"
+        );
+    }
     world.check_empty();
 }
 
