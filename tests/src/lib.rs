@@ -8,8 +8,10 @@ pub mod counters;
 pub mod crowd;
 pub mod datagrams;
 pub mod endpoint;
+pub mod follower;
 pub mod hook;
 pub mod lab;
+mod member;
 pub mod netns;
 pub mod openvpn;
 pub mod pki;
@@ -22,6 +24,7 @@ pub mod stream;
 pub mod traffic;
 
 pub use endpoint::EndpointPlan;
+pub use follower::Follower;
 pub use lab::Lab;
 pub use openvpn::{OpenVpn, Profile};
 pub use pki::Pki;

@@ -2,16 +2,19 @@
 //! start says and leaves behind.
 #![cfg(feature = "netns")]
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use culvert_client::Personality;
 use culvert_tests::lab::{HOST_V4, SERVER_V4};
 use culvert_tests::netns::Netns;
 use culvert_tests::openvpn::CONNECT;
+use culvert_tests::pki::KeyKind;
 use culvert_tests::server::Proto;
 use culvert_tests::traffic::{reachable, wait_reachable};
-use culvert_tests::{Culvertd, EndpointPlan, Lab, OpenVpn, Profile};
+use culvert_tests::{Culvertd, EndpointPlan, Follower, Lab, OpenVpn, Profile};
+use culvert_wire::push::PushOptions;
 use serde_json::Value;
 
 const HOST: IpAddr = IpAddr::V4(HOST_V4);
@@ -152,7 +155,7 @@ fn without_a_rule_nothing_passes_in_either_direction() -> Result<()> {
 }
 
 #[test]
-fn changed_pushes_reach_new_clients_only() -> Result<()> {
+fn changed_pushes_reach_older_clients_when_they_connect() -> Result<()> {
     let lab = Lab::new(2)?;
     let mut server = Culvertd::plan(&lab).start()?;
     let mut old = OpenVpn::connect(&lab, 0, "old", &server.profile_for(Proto::Udp, "old")?)?;
@@ -171,6 +174,64 @@ fn changed_pushes_reach_new_clients_only() -> Result<()> {
     for client in [old, new] {
         client.disconnect()?;
     }
+    server.stop()
+}
+
+/// The networks a client was told to send into the tunnel.
+fn networks(options: &PushOptions) -> Vec<String> {
+    options.routes().map(|(network, _)| network.to_string()).collect()
+}
+
+#[test]
+fn changed_pushes_reach_connected_clients_that_can_be_told() -> Result<()> {
+    let lab = Lab::new(2)?;
+    let mut server = Culvertd::plan(&lab).start()?;
+    let leaf = server.pki().client("told", KeyKind::P256)?;
+    let address = SocketAddr::new(IpAddr::V4(SERVER_V4), 443);
+    let told = Follower::connect(
+        &lab.clients[0],
+        address,
+        &server.ca(),
+        &leaf,
+        Personality::v3_11(),
+    )?;
+    let mut old = OpenVpn::connect(&lab, 1, "old", &server.profile_for(Proto::Udp, "old")?)?;
+    ensure!(networks(&told.options()?) == ["10.77.0.0"]);
+    let clients = names(&server.clients()?).len();
+
+    server.reload(|endpoints| {
+        endpoints[0]
+            .target("10.78.0.0/24")
+            .set("dns_servers", "[\"10.77.0.53\"]");
+    })?;
+    let second = Duration::from_secs(1);
+    told.wait_for("the route and the DNS server", second, |options| {
+        networks(options) == ["10.77.0.0", "10.78.0.0"]
+            && options
+                .get("dns")
+                .is_some_and(|dns| dns.contains(&"10.77.0.53".into()))
+    })?;
+    server.reload(|endpoints| {
+        endpoints[0].set("split_tunnel", "false");
+    })?;
+    logged(&mut server, "endpoint lab changed", 2)?;
+    server.reload(|endpoints| {
+        endpoints[0].set("dns_servers", "[]");
+    })?;
+    // The last two came within the pause between updates.
+    told.wait_for("redirection instead of routes and DNS", SOON, |options| {
+        options.has("redirect-gateway") && networks(options).is_empty() && !options.has("dns")
+    })?;
+
+    undisturbed(&mut old)?;
+    let log = old.process().log();
+    ensure!(
+        !log.contains("PUSH_UPDATE") && !log.contains("10.78.0.0"),
+        "{log}"
+    );
+    ensure!(names(&server.clients()?).len() == clients, "somebody left");
+    told.disconnect()?;
+    old.disconnect()?;
     server.stop()
 }
 

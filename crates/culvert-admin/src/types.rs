@@ -33,6 +33,9 @@ pub struct EndpointInfo {
     pub name: String,
     /// Whether it serves clients now.
     pub state: EndpointState,
+    /// When it last became what it is, in seconds since 1970; older daemons don't tell.
+    #[serde(default)]
+    pub applied_at_unix: Option<u64>,
     /// Addresses it accepts clients on.
     pub listeners: Vec<ListenerInfo>,
     /// TUN device, e.g. `cvpn0`.

@@ -61,6 +61,7 @@ fn describe(report: &StatusReport, clients: Option<&[ClientInfo]>) -> String {
         &[
             "ENDPOINT",
             "STATE",
+            "APPLIED AT",
             "LISTENS ON",
             "DEVICE",
             "CLIENT CIDR",
@@ -129,6 +130,7 @@ fn endpoint_row(endpoint: &EndpointInfo) -> Vec<String> {
     vec![
         endpoint.name.clone(),
         endpoint.state.to_string(),
+        endpoint.applied_at_unix.map_or_else(|| "-".into(), unix_moment),
         listeners.collect::<Vec<_>>().join(", "),
         endpoint.device.clone(),
         endpoint.client_cidr.join(", "),

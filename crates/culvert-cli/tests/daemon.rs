@@ -47,6 +47,7 @@ fn status() -> StatusReport {
         endpoints: vec![EndpointInfo {
             name: "office".into(),
             state: EndpointState::Available,
+            applied_at_unix: Some(1_800_000_000),
             listeners: vec![ListenerInfo {
                 transport: Transport::Udp,
                 address: "0.0.0.0:443".parse().unwrap(),

@@ -50,6 +50,7 @@ pub struct Client {
     data: Option<DataChannel>,
     options: Option<PushOptions>,
     assembler: PushAssembler,
+    updates: PushAssembler,
     cc_exit: bool,
     /// When the first handshake finished.
     active_at: Option<Instant>,
@@ -87,6 +88,7 @@ impl Client {
             data: None,
             options: None,
             assembler: PushAssembler::new(),
+            updates: PushAssembler::new(),
             cc_exit: false,
             active_at: None,
             request_at: None,
@@ -274,7 +276,7 @@ impl Client {
         }
     }
 
-    /// The options the server sent, once it has.
+    /// The options the server sent, once it has, with its updates.
     pub fn options(&self) -> Option<&PushOptions> {
         self.options.as_ref()
     }

@@ -12,6 +12,8 @@ use culvert_wire::push::PushOptions;
 pub enum ClientEvent {
     /// The options are here and the data channel works.
     Connected(Box<PushOptions>),
+    /// The server changed options: what all of them are now.
+    Updated(Box<PushOptions>),
     /// A renegotiation finished.
     Renegotiated {
         /// The new key.

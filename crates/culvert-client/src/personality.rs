@@ -75,6 +75,14 @@ impl Personality {
         personality
     }
 
+    /// OpenVPN 3, core 3.11: as 2.7, and changes its DNS settings while connected.
+    pub fn v3_11() -> Self {
+        Self::new(
+            "IV_VER=3.11.7\nIV_PLAT=linux\nIV_NCP=2\nIV_TCPNL=1\nIV_PROTO=8094\nIV_MTU=1600\n\
+             IV_CIPHERS=AES-128-GCM:AES-192-GCM:AES-256-GCM:CHACHA20-POLY1305\nIV_SSO=openurl,webauth,crtext\n",
+        )
+    }
+
     /// The options string of such a client.
     pub fn options(&self, transport: Transport) -> String {
         let default = OptionsString::default_client(transport);
@@ -107,7 +115,9 @@ mod tests {
         assert!(proto(Personality::v2_4()).data_v2() && !proto(Personality::v2_4()).request_push());
         assert!(proto(Personality::v2_5()).request_push() && !proto(Personality::v2_5()).tls_key_export());
         assert!(proto(Personality::v2_6()).dyn_tls_crypt() && !proto(Personality::v2_6()).data_epoch());
-        assert!(proto(Personality::v2_7()).data_epoch());
+        assert!(!proto(Personality::v2_6()).push_update());
+        assert!(proto(Personality::v2_7()).data_epoch() && proto(Personality::v2_7()).push_update());
+        assert!(proto(Personality::v3_11()).push_update());
     }
 
     #[test]

@@ -311,6 +311,11 @@ impl Session {
         }
     }
 
+    /// True if the key before the newest was left with messages the peer has not acknowledged: it may never read them.
+    pub fn left_unacknowledged(&self) -> bool {
+        self.lame_control().is_some_and(|key| key.queued_bytes() > 0)
+    }
+
     /// The next thing that happened.
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
         let event = self.events.pop_front();

@@ -15,6 +15,7 @@ use crate::auth::{AuthTicket, Grant};
 use crate::event::{ClientId, ClientStatus, Presented};
 use crate::link::SessionKey;
 use crate::negotiate::Negotiated;
+use crate::push::Pushed;
 use crate::timers::Deadlines;
 
 /// A session with somebody, from its first believable packet to its last acknowledgement.
@@ -87,9 +88,11 @@ pub(crate) struct Live {
     pub(crate) peer: Arc<Peer>,
     pub(crate) connected_at: Instant,
     pub(crate) connected_unix: u64,
-    /// The PUSH_REPLY messages, repeated if asked for again.
-    pub(crate) reply: Vec<Vec<u8>>,
+    /// The options it was told, repeated if asked for again.
+    pub(crate) pushed: Pushed,
     pub(crate) replied_at: Option<Instant>,
+    /// When it may be told of changed options at the earliest.
+    pub(crate) update_after: Instant,
     pub(crate) keys: DataKeys,
     pub(crate) renegotiation: Option<Renegotiation>,
     pub(crate) renegotiations: u32,

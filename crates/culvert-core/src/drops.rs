@@ -105,6 +105,8 @@ pub struct Counters {
     pub refusals: u64,
     /// Finished renegotiations.
     pub renegotiations: u64,
+    /// Clients told of changed options.
+    pub updates: u64,
     /// Control packets dropped, by [`DropReason::ALL`].
     pub drops: [u64; DropReason::ALL.len()],
     /// Sessions that have not authenticated, now.

@@ -1,8 +1,11 @@
 //! What PUSH_REPLY says: the endpoint's options first, then those of the client, always in the same order, because
-//! clients keep their tunnel device across reconnects only if nothing but a few options changed.
+//! clients keep their tunnel device across reconnects only if nothing but a few options changed. And what PUSH_UPDATE
+//! says to connected clients when the endpoint's options change.
 
 mod banner;
 mod dns;
+mod pushed;
+mod update;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -14,12 +17,13 @@ use ipnetwork::IpNetwork;
 
 use banner::banner_options;
 use dns::{dhcp_options, dns_options};
+pub(crate) use pushed::{KnownUpdates, Pushed};
 
 use crate::negotiate::{Compression, Negotiated};
 use crate::settings::{Keepalive, PushSettings, RedirectGateway, SettingsError};
 
 /// The part of a reply that is the same for all clients of an endpoint, checked when the settings are.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CommonOptions {
     /// `(option, who gets it)`.
     options: Vec<(String, Audience)>,
@@ -104,26 +108,6 @@ impl CommonOptions {
             options,
             tun_mtu: push.tun_mtu,
         })
-    }
-
-    /// The messages for one client, each to be sent as one TLS record.
-    pub(crate) fn reply(&self, client: &ClientOptions<'_>) -> Result<Vec<Vec<u8>>, SettingsError> {
-        let knows_dns = client.peer_info.iv_proto().dns_option();
-        let mut builder = PushReplyBuilder::new(PushKind::Reply);
-        for (option, audience) in &self.options {
-            let wanted = match audience {
-                Audience::Everyone => true,
-                Audience::DnsOption => knows_dns,
-                Audience::Udp => client.udp,
-            };
-            if wanted {
-                checked(&mut builder, option)?;
-            }
-        }
-        for option in client.granted.iter().cloned().chain(client.own(self.tun_mtu)) {
-            checked(&mut builder, &option)?;
-        }
-        Ok(builder.messages())
     }
 }
 
@@ -244,6 +228,8 @@ fn route_option(route: IpNetwork) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use culvert_crypto::DataCipher;
 
     use super::*;
@@ -264,20 +250,19 @@ mod tests {
 
     fn reply(push: &PushSettings, negotiated: &Negotiated, peer_info: &str, udp: bool) -> String {
         let common = CommonOptions::compose(push, &Keepalive::default(), Ipv4Addr::new(10, 8, 0, 1)).unwrap();
-        let messages = common
-            .reply(&ClientOptions {
-                negotiated,
-                peer_info: &PeerInfo::parse(peer_info),
-                udp,
-                v4: Ipv4Addr::new(10, 8, 0, 2),
-                v4_mask: Ipv4Addr::new(255, 255, 255, 0),
-                v6: None,
-                peer: PeerId::new(0).unwrap(),
-                granted: &[],
-                auth_token: None,
-                auth_token_user: None,
-            })
-            .unwrap();
+        let options = ClientOptions {
+            negotiated,
+            peer_info: &PeerInfo::parse(peer_info),
+            udp,
+            v4: Ipv4Addr::new(10, 8, 0, 2),
+            v4_mask: Ipv4Addr::new(255, 255, 255, 0),
+            v6: None,
+            peer: PeerId::new(0).unwrap(),
+            granted: &[],
+            auth_token: None,
+            auth_token_user: None,
+        };
+        let messages = Pushed::new(Arc::new(common), &options).unwrap().reply().unwrap();
         assert_eq!(messages.len(), 1);
         String::from_utf8(messages[0].clone()).unwrap()
     }

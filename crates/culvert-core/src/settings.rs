@@ -180,6 +180,8 @@ pub struct PushSettings {
     pub explicit_exit_notify: bool,
     /// Further options as a client configuration file has them, one each, without a comma.
     pub extra: Vec<String>,
+    /// Tells connected clients of changed options, those that can be told.
+    pub updates: bool,
 }
 
 /// Flags of `redirect-gateway`; `def1` is always among them.

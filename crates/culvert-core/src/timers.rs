@@ -22,6 +22,8 @@ pub enum TimerKind {
     KeySwitch,
     /// The auth token is renewed.
     TokenRenewal,
+    /// Changed options that had to wait are pushed.
+    PushUpdate,
     /// A client that was told goodbye is forgotten.
     Close,
     /// Ended sessions are old enough to be forgotten entirely.
@@ -29,7 +31,7 @@ pub enum TimerKind {
 }
 
 /// Kinds that belong to a client, the size of its deadline table.
-const CLIENT_KINDS: usize = 8;
+const CLIENT_KINDS: usize = 9;
 
 impl TimerKind {
     const fn index(self) -> usize {
@@ -46,6 +48,7 @@ impl TimerKind {
             Self::Inactive => "inactive",
             Self::KeySwitch => "key_switch",
             Self::TokenRenewal => "token_renewal",
+            Self::PushUpdate => "push_update",
             Self::Close => "close",
             Self::Tombstones => "tombstones",
         }
@@ -104,6 +107,7 @@ impl TimerQueue {
             TimerKind::Inactive,
             TimerKind::KeySwitch,
             TimerKind::TokenRenewal,
+            TimerKind::PushUpdate,
             TimerKind::Close,
         ];
         for kind in KINDS {

@@ -20,7 +20,7 @@ pub struct Endpoint {
     pub created: OffsetDateTime,
     /// Where it is in its life.
     pub state: EndpointState,
-    /// When the running endpoint last became what is stored here; `None` until it first was.
+    /// When the running endpoint last became what is stored here; `None` while it isn't.
     #[serde(with = "time::serde::rfc3339::option")]
     pub applied: Option<OffsetDateTime>,
     /// Text for people.

@@ -239,8 +239,9 @@ impl Registry {
         Err(ServiceError::Contended)
     }
 
-    /// Notes what came of putting an endpoint in force as it was at `revision`. Does nothing if it was changed since:
-    /// that change is yet to be put in force.
+    /// Notes what came of putting an endpoint in force as it was at `revision`, and whether what runs `changed` with it, be
+    /// it for something the endpoint refers to. Does nothing if it was changed since: that change is yet to be put in
+    /// force.
     ///
     /// # Errors
     /// [`ServiceError::Store`], [`ServiceError::Record`].
@@ -249,6 +250,7 @@ impl Registry {
         id: &EndpointId,
         revision: Revision,
         outcome: Result<(), &str>,
+        changed: bool,
         now: OffsetDateTime,
     ) -> Result<(), ServiceError> {
         let key = key(id);
@@ -260,8 +262,8 @@ impl Registry {
         let before = stored(kv)?.endpoint;
         let mut after = before.clone();
         let stays = after.settle(outcome, now);
-        // That it was applied once more is not worth a change: whoever watches would apply it again.
-        let news = before.applied.is_none() && after.applied.is_some();
+        // That it was looked at once more is not worth a change: whoever watches would look again.
+        let news = after.applied.is_some() && (changed && outcome.is_ok() || before.applied.is_none());
         let mut later = before;
         later.applied = after.applied;
         if stays && !news && after == later {
@@ -279,10 +281,14 @@ impl Registry {
     }
 }
 
-/// The transaction that, if no endpoint changed since, writes this one.
+/// The transaction that, if no endpoint changed since, writes this one, which is yet to be put in force.
 fn with_endpoint(txn: Txn, changed: Revision, endpoint: &Endpoint) -> Result<Txn, ServiceError> {
     let key = key(&endpoint.id);
-    let value = record::write(&key, endpoint)?;
+    let pending = Endpoint {
+        applied: None,
+        ..endpoint.clone()
+    };
+    let value = record::write(&key, &pending)?;
     Ok(txn
         .when(Compare::unchanged(ANY_CHANGE, changed))
         .then(Op::put(key, value))

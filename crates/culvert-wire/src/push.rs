@@ -5,8 +5,10 @@
 //! `push-continuation 1`, and the client applies them together.
 
 mod options;
+mod update;
 
 pub use options::{PushAssembler, PushOptions};
+pub use update::UPDATABLE;
 
 use crate::EncodeError;
 use crate::message::MAX_MESSAGE;

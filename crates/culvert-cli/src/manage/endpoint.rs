@@ -232,6 +232,10 @@ pub(super) fn details(one: &Endpoint) -> String {
         ("description", one.description.clone()),
         ("status", Some(show::state(&one.status))),
         ("created", one.creation_time.clone()),
+        (
+            "applied at",
+            Some(one.applied_at.clone().unwrap_or_else(|| "not yet".to_owned())),
+        ),
         ("dns name", Some(one.dns_name.clone())),
         ("clients", one.client_cidr_block.clone()),
         (

@@ -77,6 +77,8 @@ members! {
         status: Status,
         #[serde(default)]
         creation_time: Option<String>,
+        #[serde(default)]
+        applied_at: Option<String>,
         dns_name: String,
         #[serde(default)]
         client_cidr_block: Option<String>,

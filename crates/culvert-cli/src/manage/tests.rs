@@ -25,7 +25,7 @@ const ENDPOINT: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>
 <sessionTimeoutHours>8</sessionTimeoutHours>
 <clientLoginBannerOptions><enabled>true</enabled><bannerText>Hello</bannerText></clientLoginBannerOptions>
 <clientRouteEnforcementOptions><enforced>false</enforced></clientRouteEnforcementOptions>
-<disconnectOnSessionTimeout>true</disconnectOnSessionTimeout><somethingNewer><deep><er/></deep></somethingNewer>
+<disconnectOnSessionTimeout>true</disconnectOnSessionTimeout><appliedAt>2026-01-02T03:04:06.789Z</appliedAt><somethingNewer><deep><er/></deep></somethingNewer>
 </item></clientVpnEndpoint></DescribeClientVpnEndpointsResponse>";
 
 fn endpoint() -> super::model::Endpoint {
@@ -42,6 +42,7 @@ fn an_endpoint_is_written_with_the_names_of_the_api() {
         "description": "a & b",
         "status": { "code": "available" },
         "creation_time": "2026-01-02T03:04:05",
+        "applied_at": "2026-01-02T03:04:06.789Z",
         "dns_name": "vpn.test",
         "client_cidr_block": "10.8.0.0/22",
         "dns_servers": ["10.0.0.2", "10.0.0.3"],

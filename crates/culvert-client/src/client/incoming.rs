@@ -9,6 +9,7 @@ use culvert_control::{SessionConfig, SessionEvent};
 use culvert_crypto::DataCipher;
 use culvert_data::{DataFormat, Framing};
 use culvert_wire::message::ControlMessage;
+use culvert_wire::peer_info::PeerInfo;
 use culvert_wire::push::PushOptions;
 use culvert_wire::{KeyId, Now};
 
@@ -61,6 +62,12 @@ impl Client {
                 Ok(None) => {}
                 Err(error) => self.end(End::BadOptions(error.to_string())),
             },
+            // Clients that don't announce them take updates for noise.
+            ControlMessage::PushUpdate(text) if self.takes_updates() => match self.updates.push(&text) {
+                Ok(Some(update)) => self.update_options(&update),
+                Ok(None) => {}
+                Err(error) => self.end(End::BadOptions(error.to_string())),
+            },
             ControlMessage::AuthFailed(failure) => self.end(End::AuthFailed(failure)),
             ControlMessage::AuthPending { timeout } => {
                 let timeout = timeout.map(|seconds| Duration::from_secs(seconds.into()));
@@ -97,6 +104,24 @@ impl Client {
                 self.events.push_back(ClientEvent::Connected(Box::new(options)));
             }
             Err(reason) => self.end(End::BadOptions(reason)),
+        }
+    }
+
+    fn takes_updates(&self) -> bool {
+        PeerInfo::parse(&self.settings.personality.peer_info)
+            .iv_proto()
+            .push_update()
+    }
+
+    /// PUSH_UPDATE: changes options, or ends the connection if they can't be changed.
+    fn update_options(&mut self, update: &PushOptions) {
+        let Some(options) = &mut self.options else { return };
+        match options.update(update) {
+            Ok(()) => {
+                let options = Box::new(options.clone());
+                self.events.push_back(ClientEvent::Updated(options));
+            }
+            Err(error) => self.end(End::BadOptions(error.to_string())),
         }
     }
 

@@ -17,7 +17,8 @@ use crate::auth::Grant;
 use crate::client::{Client, DataKeys, Judging, Live, LiveToken, Stage};
 use crate::event::{ClientId, DisconnectReason, Event, RefusalKind};
 use crate::messages;
-use crate::push::{self, ClientOptions};
+use crate::push::{self, ClientOptions, Pushed};
+use crate::settings::SettingsError;
 use crate::timers::TimerKind;
 
 /// A PUSH_REQUEST this soon after our reply crossed it on the way. Source: OpenVPN 2.6 behaviour.
@@ -36,8 +37,7 @@ struct Resources {
 /// Everything a client gets, ready to be put to use.
 struct Admission {
     resources: Resources,
-    /// PUSH_REPLY.
-    reply: Vec<Vec<u8>>,
+    pushed: Pushed,
     token: Option<LiveToken>,
 }
 
@@ -73,10 +73,10 @@ impl Server {
         resources.peer.set_send_key(KeyId::FIRST);
         let token = self.first_token(now, &judging.profile, grant);
         let text = token.as_ref().map(|(text, _)| text);
-        match self.compose_reply(client, judging, grant, &resources, text) {
-            Ok(reply) => Ok(Admission {
+        match self.compose_options(client, judging, grant, &resources, text) {
+            Ok(pushed) => Ok(Admission {
                 resources,
-                reply,
+                pushed,
                 token: token.map(|(_, token)| token),
             }),
             Err(refusal) => {
@@ -200,14 +200,14 @@ impl Server {
         lease
     }
 
-    fn compose_reply(
+    fn compose_options(
         &self,
         client: &Client,
         judging: &Judging,
         grant: &Grant,
         resources: &Resources,
         token: Option<&Zeroizing<String>>,
-    ) -> Result<Vec<Vec<u8>>, Refusal> {
+    ) -> Result<Pushed, Refusal> {
         let lease = &resources.lease;
         let v6 = lease.v6.zip(self.settings.pool.v6).zip(self.pool.server_v6());
         let token_user = tokens::renamed(&judging.profile, grant).map(|name| STANDARD.encode(name));
@@ -223,9 +223,7 @@ impl Server {
             auth_token: token.map(|token| token.as_str()),
             auth_token_user: token_user.as_deref(),
         };
-        self.common
-            .reply(&options)
-            .map_err(|error| internal(error.to_string()))
+        Pushed::new(Arc::clone(&self.common), &options).map_err(|error| internal(error.to_string()))
     }
 
     fn let_in(
@@ -238,7 +236,7 @@ impl Server {
     ) {
         let Admission {
             resources,
-            reply,
+            pushed,
             token,
         } = admission;
         let identity: Option<Arc<str>> = identity(&judging, &grant).map(Into::into);
@@ -256,8 +254,9 @@ impl Server {
             peer: resources.peer,
             connected_at: now.instant,
             connected_unix: now.unix,
-            reply,
+            pushed,
             replied_at: None,
+            update_after: now.instant,
             keys,
             renegotiation: None,
             renegotiations: 0,
@@ -315,12 +314,26 @@ impl Server {
             return;
         };
         live.replied_at = Some(now.instant);
-        for message in &live.reply {
-            if let Err(error) = client.session.send_message(message) {
-                let reason = DisconnectReason::ControlChannel(error.to_string());
-                self.end_live(now, client, reason);
-                return;
-            }
+        let reply = live.pushed.reply();
+        self.send_options(now, client, reply);
+    }
+
+    /// Sends options, or ends a client that can't be sent all of them: it would go on with others than it should have.
+    pub(super) fn send_options<M: AsRef<[Vec<u8>]>>(
+        &mut self,
+        now: Now,
+        client: &mut Client,
+        messages: Result<M, SettingsError>,
+    ) {
+        let sent = messages.map_err(|error| error.to_string()).and_then(|messages| {
+            messages
+                .as_ref()
+                .iter()
+                .try_for_each(|message| client.session.send_message(message))
+                .map_err(|error| error.to_string())
+        });
+        if let Err(error) = sent {
+            self.end_live(now, client, DisconnectReason::ControlChannel(error));
         }
     }
 

@@ -12,6 +12,7 @@ mod session_events;
 mod stateless;
 mod timeouts;
 mod tokens;
+mod updates;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use crate::event::{ClientId, Event, Transmit};
 use crate::half_open::{HalfOpen, HalfOpenStage};
 use crate::link::{LinkKey, SessionKey};
 use crate::peer_ids::PeerIds;
-use crate::push::CommonOptions;
+use crate::push::{CommonOptions, KnownUpdates};
 use crate::rate_limit::AttemptLimiter;
 use crate::settings::{EndpointSettings, SettingsError};
 use crate::timers::{TimerKind, TimerQueue};
@@ -43,7 +44,8 @@ const TLS_STATE: usize = 9 << 10;
 pub struct Server {
     settings: EndpointSettings,
     shared: SharedKeys,
-    common: CommonOptions,
+    common: Arc<CommonOptions>,
+    known_updates: KnownUpdates,
     data: Arc<DataPlane>,
     entropy: Box<dyn Entropy>,
     cookies: CookieKey,
@@ -91,6 +93,7 @@ impl Server {
         settings.check(&data)?;
         let pool = Pool::new(settings.pool).map_err(|error| SettingsError::Pool(error.to_string()))?;
         let common = CommonOptions::compose(&settings.push, &settings.keepalive, pool.server_v4())?;
+        let common = Arc::new(common);
         let cookies = CookieKey::new(&mut *entropy);
         let attempts = AttemptLimiter::new(now.instant, settings.attempts, &mut *entropy);
         Ok(Self {
@@ -98,6 +101,7 @@ impl Server {
             peer_ids: PeerIds::new(data.config().max_peers),
             settings,
             common,
+            known_updates: KnownUpdates::default(),
             data,
             entropy,
             cookies,

@@ -17,8 +17,9 @@ use crate::settings::{EndpointSettings, SettingsError};
 use crate::timers::TimerKind;
 
 impl Server {
-    /// Changes the settings. Newcomers meet the new ones; live clients keep what was pushed to them, but authorization
-    /// rules, limits on duration and inactivity, and TLS at the next renegotiation apply to them too.
+    /// Changes the settings. Newcomers meet the new ones; authorization rules, limits on duration and inactivity, and TLS
+    /// at the next renegotiation apply to live clients too. Of changed options those are told that announce that they can
+    /// be (`IV_PROTO` bit 12), as far as options can be changed while connected; the others keep what was pushed to them.
     ///
     /// # Errors
     /// [`SettingsError`]; nothing was changed then.
@@ -27,7 +28,10 @@ impl Server {
         if settings.pool != self.settings.pool {
             return Err(SettingsError::PoolChanged);
         }
-        self.common = CommonOptions::compose(&settings.push, &settings.keepalive, self.pool.server_v4())?;
+        let common = CommonOptions::compose(&settings.push, &settings.keepalive, self.pool.server_v4())?;
+        if common != *self.common {
+            self.common = Arc::new(common);
+        }
         self.shared = SharedKeys::new(&settings.wrap);
         self.attempts.set_limits(settings.attempts);
         let policy_changed = !Arc::ptr_eq(&settings.policy, &self.settings.policy);
@@ -38,6 +42,7 @@ impl Server {
             if policy_changed {
                 server.apply_policy(client);
             }
+            server.update_options(now, client);
         });
         self.evict(now);
         Ok(())

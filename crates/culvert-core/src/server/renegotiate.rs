@@ -146,6 +146,7 @@ impl Server {
         self.events.push_back(Event::Renegotiated { client: client.id });
         self.switch_keys(now, client);
         self.renew_token(now, client);
+        self.repeat_updates(now, client);
     }
 
     /// Sends with the key whose turn it is, and comes back when it is another's.

@@ -35,6 +35,7 @@ impl Server {
             TimerKind::Inactive => self.check_activity(now, client),
             TimerKind::KeySwitch => self.switch_keys(now, client),
             TimerKind::TokenRenewal => self.renew_token(now, client),
+            TimerKind::PushUpdate => self.update_options(now, client),
             TimerKind::Close => client.stage = Stage::Gone,
             TimerKind::Tombstones => {}
         }

@@ -19,4 +19,5 @@ mod roaming;
 mod schedules;
 mod tcp;
 mod tokens;
+mod updates;
 mod world;

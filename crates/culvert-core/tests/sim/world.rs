@@ -41,6 +41,8 @@ pub(crate) struct Host {
     pub(crate) settings: ClientSettings,
     pub(crate) connected: u32,
     pub(crate) renegotiated: u32,
+    /// When its options were changed.
+    pub(crate) updated: Vec<Instant>,
     pub(crate) ends: Vec<End>,
     pub(crate) infos: Vec<String>,
     /// IP packets that came out of the tunnel.
@@ -127,6 +129,7 @@ pub(crate) fn settings() -> EndpointSettings {
         push: PushSettings {
             routes: vec!["10.20.0.0/16".parse().unwrap()],
             tun_mtu: 1500,
+            updates: true,
             ..PushSettings::default()
         },
         session_timeout: None,
@@ -261,6 +264,7 @@ impl World {
             settings,
             connected: 0,
             renegotiated: 0,
+            updated: Vec::new(),
             ends: Vec::new(),
             infos: Vec::new(),
             received: 0,
@@ -596,6 +600,7 @@ impl World {
         while let Some(event) = machine.client.as_mut().and_then(Client::poll_event) {
             match event {
                 ClientEvent::Connected(_) => machine.connected += 1,
+                ClientEvent::Updated(_) => machine.updated.push(self.now.instant),
                 ClientEvent::Renegotiated { .. } => machine.renegotiated += 1,
                 ClientEvent::Ended(end) => machine.ends.push(end),
                 ClientEvent::Info(text) => machine.infos.push(text),

@@ -49,6 +49,10 @@ pub(crate) fn endpoint(item: &mut Element<'_>, endpoint: &Endpoint, environment:
         "disconnectOnSessionTimeout",
         endpoint.disconnect_on_session_timeout,
     );
+    // No member of AWS's: SDKs leave it out, `culvert endpoint` shows it.
+    if let Some(applied) = endpoint.applied {
+        item.time("appliedAt", applied, TimeFormat::Millis);
+    }
     item.text("endpointIpAddressType", "ipv4");
     item.text("trafficIpAddressType", "ipv4");
 }

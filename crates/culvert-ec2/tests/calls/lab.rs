@@ -181,7 +181,7 @@ impl Lab {
         for stored in registry.snapshot().unwrap().endpoints {
             let id = &stored.endpoint.id;
             registry
-                .settle(id, stored.revision, outcome, self.now.get())
+                .settle(id, stored.revision, outcome, false, self.now.get())
                 .unwrap();
         }
     }

@@ -320,7 +320,7 @@ fn a_certificate_in_use_stays() {
         .change(NEVER, made.id.as_str(), |endpoint, _| endpoint.delete())
         .unwrap();
     let seen = registry.snapshot().unwrap().endpoints[0].revision;
-    registry.settle(&made.id, seen, Ok(()), now()).unwrap();
+    registry.settle(&made.id, seen, Ok(()), false, now()).unwrap();
     lab.certificates.delete(&arn.to_string()).unwrap();
     assert_eq!(
         acm(lab.certificates.delete(&arn.to_string())).code,

@@ -80,25 +80,65 @@ fn only_what_was_seen_is_settled() {
     let seen = registry.snapshot().unwrap().endpoints[0].revision;
     associate(&registry, made.id.as_str(), "subnet-0000000b", 2).unwrap();
     let state = || registry.snapshot().unwrap().endpoints[0].endpoint.state;
-    registry.settle(&made.id, seen, Ok(()), NOW).unwrap();
+    registry.settle(&made.id, seen, Ok(()), false, NOW).unwrap();
     assert_eq!(
         state(),
         EndpointState::PendingAssociate,
         "the second change came in between"
     );
     let seen = registry.snapshot().unwrap().endpoints[0].revision;
-    registry.settle(&made.id, seen, Ok(()), NOW).unwrap();
+    registry.settle(&made.id, seen, Ok(()), false, NOW).unwrap();
     assert_eq!(state(), EndpointState::Available);
     let settled = registry.snapshot().unwrap();
     let later = NOW + time::Duration::hours(1);
     registry
-        .settle(&made.id, settled.endpoints[0].revision, Ok(()), later)
+        .settle(&made.id, settled.endpoints[0].revision, Ok(()), false, later)
         .unwrap();
     assert_eq!(
         registry.snapshot().unwrap().revision,
         settled.revision,
         "nothing new to say"
     );
+}
+
+#[test]
+fn an_endpoint_tells_when_what_is_stored_came_into_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(&folder);
+    let made = registry.add(NEVER, make(1)).unwrap();
+    let stored = || registry.snapshot().unwrap().endpoints.remove(0);
+    let settle = |outcome, changed, minutes| {
+        let now = NOW + time::Duration::minutes(minutes);
+        registry
+            .settle(&made.id, stored().revision, outcome, changed, now)
+            .unwrap();
+    };
+    let applied = || {
+        let applied = stored().endpoint.applied;
+        applied.map(|at| (at - NOW).whole_minutes())
+    };
+    settle(Ok(()), true, 1);
+    assert_eq!(applied(), Some(1));
+    settle(Ok(()), false, 2);
+    assert_eq!(applied(), Some(1), "nothing was changed");
+    settle(Ok(()), true, 3);
+    assert_eq!(applied(), Some(3), "what it refers to was changed");
+    associate(&registry, made.id.as_str(), "subnet-0000000a", 1).unwrap();
+    assert_eq!(applied(), None, "that is yet to be put in force");
+    settle(Err("the port is taken"), false, 4);
+    assert_eq!(applied(), None);
+    settle(Ok(()), true, 5);
+    assert_eq!(applied(), Some(5));
+    registry
+        .change(NEVER, made.id.as_str(), |endpoint, _| {
+            endpoint.description = Some("other".into());
+            Ok::<_, ServiceError>(())
+        })
+        .unwrap();
+    settle(Ok(()), false, 6);
+    assert_eq!(applied(), Some(6), "even if what runs need not change for it");
+    settle(Err("busy"), true, 7);
+    assert_eq!(applied(), Some(6));
 }
 
 #[test]
@@ -111,7 +151,7 @@ fn a_deleted_endpoint_is_gone_once_that_is_in_force() {
         .change(NEVER, made.id.as_str(), |endpoint, _| endpoint.delete())
         .unwrap();
     let seen = registry.snapshot().unwrap().endpoints[0].revision;
-    registry.settle(&made.id, seen, Ok(()), NOW).unwrap();
+    registry.settle(&made.id, seen, Ok(()), false, NOW).unwrap();
     assert!(registry.snapshot().unwrap().endpoints.is_empty());
     let changed = watch.try_next().unwrap().unwrap();
     assert!(changed.changes[0].current.is_some());

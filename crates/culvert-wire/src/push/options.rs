@@ -50,7 +50,7 @@ impl PushAssembler {
 /// Pushed options, taken apart into words.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct PushOptions {
-    options: Vec<Vec<String>>,
+    pub(super) options: Vec<Vec<String>>,
 }
 
 impl PushOptions {

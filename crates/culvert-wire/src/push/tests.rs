@@ -180,3 +180,68 @@ proptest! {
         let _ = validate_option(&text);
     }
 }
+
+fn updated(before: &str, update: &str) -> Result<String, crate::ParseError> {
+    let mut options = PushOptions::parse(before).unwrap();
+    options.update(&PushOptions::parse(update).unwrap())?;
+    let words: Vec<String> = options.iter().map(|words| words.join(" ")).collect();
+    Ok(words.join(","))
+}
+
+#[test]
+fn an_update_replaces_options_by_name() {
+    let before = "route 10.1.0.0 255.255.0.0,route 10.2.0.0 255.255.0.0,topology subnet,ping 10";
+    assert_eq!(
+        updated(before, "route 10.3.0.0 255.255.0.0,route 10.4.0.0 255.255.0.0").unwrap(),
+        "topology subnet,ping 10,route 10.3.0.0 255.255.0.0,route 10.4.0.0 255.255.0.0"
+    );
+    assert_eq!(
+        updated(before, "-route,block-ipv6").unwrap(),
+        "topology subnet,ping 10,block-ipv6"
+    );
+    assert_eq!(updated(before, "-dns,?sndbuf 1,-?rcvbuf").unwrap(), before);
+    assert!(updated(before, "-route,ping 20").is_err());
+}
+
+#[test]
+fn new_routes_switch_redirection_off_and_new_dns_drops_the_older_form() {
+    let before = "redirect-gateway def1,dhcp-option DNS 10.0.0.1,dns server 0 address 10.0.0.1";
+    assert_eq!(
+        updated(before, "route 10.3.0.0 255.255.0.0,-dns").unwrap(),
+        "route 10.3.0.0 255.255.0.0"
+    );
+    assert_eq!(
+        updated(
+            before,
+            "route 10.3.0.0 255.255.0.0,redirect-gateway def1,-dns,dhcp-option DNS 10.0.0.2"
+        )
+        .unwrap(),
+        "route 10.3.0.0 255.255.0.0,redirect-gateway def1,dhcp-option DNS 10.0.0.2"
+    );
+}
+
+#[test]
+fn a_long_update_is_a_series_that_says_so() {
+    let mut builder = PushReplyBuilder::new(PushKind::Update);
+    for net in 0..60 {
+        builder.push(format!("route 10.{net}.0.0 255.255.0.0")).unwrap();
+    }
+    let mut assembler = PushAssembler::new();
+    let messages = builder.messages();
+    assert!(messages.len() > 1);
+    let (last, others) = messages.split_last().unwrap();
+    for message in others {
+        let text = std::str::from_utf8(message).unwrap().trim_end_matches('\0');
+        assert!(text.ends_with(",push-continuation 2"));
+        assert_eq!(
+            assembler
+                .push(text.strip_prefix("PUSH_UPDATE,").unwrap())
+                .unwrap(),
+            None
+        );
+    }
+    let text = std::str::from_utf8(last).unwrap().trim_end_matches('\0');
+    assert!(text.ends_with(",push-continuation 1"));
+    let text = text.strip_prefix("PUSH_UPDATE,").unwrap();
+    assert_eq!(assembler.push(text).unwrap().unwrap().routes().count(), 60);
+}

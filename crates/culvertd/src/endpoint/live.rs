@@ -34,6 +34,8 @@ pub(crate) struct Live {
 struct State {
     config: EndpointConfig,
     crl: Option<RevocationList>,
+    /// When it became what it is.
+    applied_unix: u64,
 }
 
 impl Live {
@@ -43,7 +45,11 @@ impl Live {
         keys: ProcessKeys,
         commands: mpsc::Sender<Command>,
     ) -> Self {
-        let state = Mutex::new(State { config, crl });
+        let state = Mutex::new(State {
+            config,
+            crl,
+            applied_unix: clock::now().unix,
+        });
         Self {
             keys,
             commands,
@@ -59,6 +65,11 @@ impl Live {
     /// The configuration in force.
     pub(crate) fn config(&self) -> EndpointConfig {
         self.state().config
+    }
+
+    /// When the endpoint last became what it is, in seconds since 1970.
+    pub(crate) fn applied_unix(&self) -> u64 {
+        self.state().applied_unix
     }
 
     /// The endpoint's name.
@@ -105,7 +116,12 @@ impl Live {
         let tls = material::tls(&state.config, &self.keys.clock, Some(list.clone()))?;
         let settings = settings::settings(&state.config, &self.keys, &tls)?;
         let crl = Some(list.clone());
-        self.put_in_force(State { crl, ..state }, settings).await?;
+        let state = State {
+            crl,
+            applied_unix: unix,
+            ..state
+        };
+        self.put_in_force(state, settings).await?;
         self.tell(Command::Revoke(list)).await;
         Ok(())
     }
@@ -123,7 +139,14 @@ impl Live {
             logins,
         } = prepared;
         let log = Target::of(&config);
+        let before = self.state();
+        let same = before.config == config;
         let state = State {
+            applied_unix: if same {
+                before.applied_unix
+            } else {
+                clock::now().unix
+            },
             config,
             crl: crl.clone(),
         };

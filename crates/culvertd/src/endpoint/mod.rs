@@ -160,6 +160,7 @@ impl Endpoint {
         let counters = self.live.ask(Command::Counters).await?;
         Ok(status::endpoint(
             &self.live.config(),
+            self.live.applied_unix(),
             &self.shared,
             counters,
             &self.listeners,

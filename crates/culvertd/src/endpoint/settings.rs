@@ -144,6 +144,7 @@ fn push(config: &EndpointConfig) -> PushSettings {
         banner: config.banner.clone(),
         explicit_exit_notify: true,
         extra: config.push.clone(),
+        updates: true,
     }
 }
 

@@ -14,6 +14,7 @@ use super::shared::Shared;
 /// An endpoint, as of now.
 pub(crate) fn endpoint(
     config: &EndpointConfig,
+    applied_unix: u64,
     shared: &Shared,
     counters: Counters,
     listeners: &[ListenerInfo],
@@ -24,6 +25,7 @@ pub(crate) fn endpoint(
     EndpointInfo {
         name: config.name.clone(),
         state: EndpointState::Available,
+        applied_at_unix: Some(applied_unix),
         listeners: listeners.to_vec(),
         device: config.device.clone(),
         client_cidr: std::iter::once(config.client_cidr_block.to_string())

@@ -14,7 +14,7 @@ mod samples;
 pub(crate) use samples::sample_config;
 mod wish;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -143,16 +143,21 @@ impl Managed {
             }
             wishes.extend(plan.wish(name));
         }
-        let mut done = Vec::new();
+        let (mut done, mut changed) = (Vec::new(), HashSet::new());
         for Outcome { name, done: outcome } in self.fleet.change(wishes, place).await {
             match outcome {
-                Ok(what) => done.extend(what.name().map(|what| format!("endpoint {name} {what}"))),
+                Ok(what) => {
+                    if let Some(what) = what.name() {
+                        done.push(format!("endpoint {name} {what}"));
+                        changed.insert(name);
+                    }
+                }
                 Err(error) => reasons.note(&name, describe(&error)),
             }
         }
         self.reset(&reset).await;
         self.forget_deleted(&snapshot, place);
-        self.settle(&snapshot, &reasons).await?;
+        self.settle(&snapshot, &reasons, &changed).await?;
         Ok(Applied {
             revision: snapshot.revision,
             done,
@@ -238,7 +243,8 @@ impl Managed {
         read.context("Failed to read the store")
     }
 
-    async fn settle(&self, snapshot: &Snapshot, reasons: &Reasons) -> Result<()> {
+    /// Notes what came of the endpoints; those named were changed.
+    async fn settle(&self, snapshot: &Snapshot, reasons: &Reasons, changed: &HashSet<String>) -> Result<()> {
         let registry = self.registry.clone();
         let settled: Vec<_> = snapshot
             .endpoints
@@ -246,13 +252,14 @@ impl Managed {
             .map(|stored| {
                 let id = stored.endpoint.id.clone();
                 let reason = reasons.of(id.as_str()).map(str::to_owned);
-                (id, stored.revision, reason)
+                let changed = changed.contains(id.as_str());
+                (id, stored.revision, reason, changed)
             })
             .collect();
         spawn_blocking(move || {
-            for (id, revision, reason) in settled {
+            for (id, revision, reason, changed) in settled {
                 let outcome = reason.as_deref().map_or(Ok(()), Err);
-                registry.settle(&id, revision, outcome, OffsetDateTime::now_utc())?;
+                registry.settle(&id, revision, outcome, changed, OffsetDateTime::now_utc())?;
             }
             Ok::<_, service::ServiceError>(())
         })

@@ -109,10 +109,14 @@ impl Managed {
         let strict = around.environment.account.resets == Resets::Strict;
         let resets = before.is_some_and(|before| strict && resets::ends_connections(&before, &config));
         match Prepared::read(config, around.place) {
-            Ok(prepared) => Plan::Become {
-                prepared: Box::new(prepared),
-                resets,
-            },
+            Ok(mut prepared) => {
+                // Who is to connect anew learns of changed options then.
+                prepared.settings.push.updates = !resets;
+                Plan::Become {
+                    prepared: Box::new(prepared),
+                    resets,
+                }
+            }
             Err(error) => Plan::Impossible(describe(&error)),
         }
     }

@@ -76,7 +76,9 @@ impl Lab {
 
     fn settle(&self) {
         let seen = self.registry.snapshot().unwrap().endpoints[0].revision;
-        self.registry.settle(&self.id, seen, Ok(()), now()).unwrap();
+        self.registry
+            .settle(&self.id, seen, Ok(()), false, now())
+            .unwrap();
     }
 
     /// The keys of revocation lists.
@@ -204,7 +206,7 @@ fn a_renewed_certificate_is_news_that_settling_does_not_mind() {
     assert_eq!(snapshot.revision, news.revision);
     assert_eq!(snapshot.endpoints, seen.endpoints);
     lab.registry
-        .settle(&lab.id, seen.endpoints[0].revision, Ok(()), now())
+        .settle(&lab.id, seen.endpoints[0].revision, Ok(()), false, now())
         .unwrap();
     assert_eq!(
         lab.export().unwrap().1,
