@@ -48,6 +48,7 @@ fn plane() -> DataPlane {
         server_v4: Ipv4Addr::new(10, 0, 0, 1),
         server_v6: None,
         client_to_client: false,
+        client_to_client_v6: false,
     });
     let filter = Arc::new(ClientFilter::allow_all());
     for client in 0..CLIENTS {

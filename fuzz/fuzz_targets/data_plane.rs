@@ -45,6 +45,7 @@ fuzz_target!(|data: &[u8]| {
         server_v4: Ipv4Addr::new(10, 8, 0, 1),
         server_v6: None,
         client_to_client: true,
+        client_to_client_v6: true,
     });
     let peer = plane
         .add_peer(PeerConfig {

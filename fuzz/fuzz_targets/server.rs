@@ -79,6 +79,7 @@ impl World {
             server_v4: Ipv4Addr::new(10, 8, 0, 1),
             server_v6: None,
             client_to_client: true,
+            client_to_client_v6: true,
         }));
         let entropy = Box::new(SeededEntropy::new(1));
         let server = Server::new(now, settings, data.clone(), entropy).expect("settings that work");

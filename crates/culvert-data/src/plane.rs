@@ -40,8 +40,10 @@ pub struct DataPlaneConfig {
     pub server_v4: Ipv4Addr,
     /// The server's own IPv6 address in the tunnel.
     pub server_v6: Option<Ipv6Addr>,
-    /// Clients may reach each other, as far as their filters allow.
+    /// Clients may reach each other over IPv4, as far as their filters allow.
     pub client_to_client: bool,
+    /// The same over IPv6.
+    pub client_to_client_v6: bool,
 }
 
 /// What became of a packet from the link.
@@ -282,6 +284,15 @@ impl DataPlane {
         match address {
             IpAddr::V4(v4) => v4 == self.config.server_v4,
             IpAddr::V6(v6) => Some(v6) == self.config.server_v6,
+        }
+    }
+
+    /// Whether clients may reach each other over the family of this address.
+    #[inline]
+    fn between_clients(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(_) => self.config.client_to_client,
+            IpAddr::V6(_) => self.config.client_to_client_v6,
         }
     }
 

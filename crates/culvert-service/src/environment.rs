@@ -5,6 +5,7 @@ use ipnetwork::{Ipv4Network, Ipv6Network};
 
 pub use culvert_config::{EgressRule, IpProtocol, PortRange, Quotas, Vpc};
 
+use crate::endpoint::IpAddressType;
 use crate::security_group::SecurityGroup;
 
 /// The surroundings of endpoints.
@@ -16,6 +17,10 @@ pub struct Environment {
     pub region: String,
     /// Name or address clients reach every endpoint by; `None`: each has a DNS name of its own.
     pub host: Option<String>,
+    /// The same over IPv6, where `host` doesn't lead there.
+    pub ipv6_host: Option<String>,
+    /// Where the IPv6 addresses of clients come from: each endpoint that carries IPv6 is given a /64 of it.
+    pub client_ipv6_range: Ipv6Network,
     /// The VPCs.
     pub vpcs: Vec<Vpc>,
     /// The subnets, each in one of the VPCs.
@@ -33,6 +38,21 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// Names or addresses clients reach an endpoint by that is reached over these families, best first; none: by its own
+    /// DNS name.
+    pub fn hosts(&self, families: IpAddressType) -> Vec<&str> {
+        let over_v6 = self.ipv6_host.as_deref().or(self.host.as_deref());
+        let mut hosts: Vec<&str> = self
+            .host
+            .as_deref()
+            .filter(|_| families.v4())
+            .into_iter()
+            .collect();
+        hosts.extend(over_v6.filter(|_| families.v6()));
+        hosts.dedup();
+        hosts
+    }
+
     /// The same with these security groups beside its own, which have precedence.
     pub fn with_security_groups(&self, groups: Vec<SecurityGroup>) -> Self {
         let mut environment = self.clone();

@@ -38,7 +38,8 @@ pub use certificate::{Certificate, PrivateKeyPem};
 pub use certificates::Certificates;
 pub use crl::{Crl, Crls};
 pub use endpoint::{
-    AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
+    AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, IpAddressType,
+    Transport,
 };
 pub use environment::{Directory, EgressRule, Environment, IpProtocol, PortRange, Quotas, Subnet, Vpc};
 pub use error::{AcmError, AcmErrorCode, ServiceError};

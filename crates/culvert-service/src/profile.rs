@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::certificate::Certificate;
-use crate::endpoint::{AuthenticationMethod, Endpoint, Transport};
+use crate::endpoint::{AuthenticationMethod, Endpoint, IpAddressType, Transport};
 use crate::environment::Environment;
 use crate::id::EndpointId;
 
@@ -25,22 +25,24 @@ impl Endpoint {
     /// The profile, in the format of OpenVPN's configuration files. A client certificate, where one is asked for, is
     /// added by whoever has it.
     pub fn client_configuration(&self, environment: &Environment, server: &Certificate) -> String {
-        let transport = match self.transport {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
-        };
+        let mut text = format!("client\ndev tun\nproto {}\n", self.protocol());
+        let mut hosts = environment.hosts(self.endpoint_ip_address_type);
         let dns_name = environment.dns_name(&self.id);
-        let host = environment.host.as_deref().unwrap_or(&dns_name);
-        let mut text = format!(
-            "client\ndev tun\nproto {transport}\nremote {host} {}\n",
-            self.vpn_port
-        );
-        if environment.host.is_none() {
-            // Any label before the name leads to the endpoint.
-            text.push_str("remote-random-hostname\n");
+        // Any label before a name of the endpoint's own leads to it.
+        let label = if hosts.is_empty() {
+            "remote-random-hostname\n"
+        } else {
+            ""
+        };
+        if hosts.is_empty() {
+            hosts.push(&dns_name);
         }
+        for host in hosts {
+            // Text in memory takes every write.
+            let _ = writeln!(text, "remote {host} {}", self.vpn_port);
+        }
+        text.push_str(label);
         text.push_str("resolv-retry infinite\nnobind\nremote-cert-tls server\ncipher AES-256-GCM\nverb 3\n");
-        // Text in memory takes every write.
         let _ = write!(text, "<ca>\n{}\n</ca>\n", server.authority().trim());
         let by_password =
             |method: &AuthenticationMethod| matches!(method, AuthenticationMethod::Directory { .. });
@@ -52,6 +54,16 @@ impl Endpoint {
             let _ = writeln!(text, "verify-x509-name {} name", quoted(&name));
         }
         text
+    }
+
+    /// What is spoken outside, in the words of `proto`: without a number, the client takes what the host's name leads to.
+    fn protocol(&self) -> &'static str {
+        match (self.transport, self.endpoint_ip_address_type) {
+            (Transport::Udp, IpAddressType::Ipv4 | IpAddressType::DualStack) => "udp",
+            (Transport::Udp, IpAddressType::Ipv6) => "udp6",
+            (Transport::Tcp, IpAddressType::Ipv4 | IpAddressType::DualStack) => "tcp",
+            (Transport::Tcp, IpAddressType::Ipv6) => "tcp6",
+        }
     }
 }
 
@@ -135,6 +147,57 @@ mod tests {
         assert!(
             text.contains(alone.certificate.trim()),
             "a certificate without a chain is its own authority"
+        );
+    }
+
+    #[test]
+    fn each_family_outside_has_its_protocol_and_its_host() {
+        let mut environment = environment();
+        let mut endpoint = endpoint();
+        let lines = |endpoint: &Endpoint, environment: &Environment| {
+            let text = endpoint.client_configuration(environment, &server(None));
+            let wanted = |line: &&str| line.starts_with("proto") || line.starts_with("remote ");
+            text.lines().filter(wanted).collect::<Vec<_>>().join(", ")
+        };
+        endpoint.endpoint_ip_address_type = IpAddressType::Ipv6;
+        let own = environment.dns_name(&endpoint.id);
+        assert_eq!(
+            lines(&endpoint, &environment),
+            format!("proto udp6, remote {own} 443")
+        );
+        environment.host = Some("192.0.2.1".into());
+        environment.ipv6_host = Some("2001:db8::1".into());
+        for (families, transport, wanted) in [
+            (
+                IpAddressType::Ipv4,
+                Transport::Udp,
+                "proto udp, remote 192.0.2.1 443",
+            ),
+            (
+                IpAddressType::Ipv6,
+                Transport::Udp,
+                "proto udp6, remote 2001:db8::1 443",
+            ),
+            (
+                IpAddressType::Ipv6,
+                Transport::Tcp,
+                "proto tcp6, remote 2001:db8::1 443",
+            ),
+            (
+                IpAddressType::DualStack,
+                Transport::Tcp,
+                "proto tcp, remote 192.0.2.1 443, remote 2001:db8::1 443",
+            ),
+        ] {
+            (endpoint.endpoint_ip_address_type, endpoint.transport) = (families, transport);
+            assert_eq!(lines(&endpoint, &environment), wanted);
+        }
+        (environment.host, environment.ipv6_host) = (Some("vpn.example.com".into()), None);
+        endpoint.endpoint_ip_address_type = IpAddressType::DualStack;
+        assert_eq!(
+            lines(&endpoint, &environment),
+            "proto tcp, remote vpn.example.com 443",
+            "a name leads to both"
         );
     }
 

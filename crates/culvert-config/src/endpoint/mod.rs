@@ -39,7 +39,7 @@ pub use crypto::{DataCipher, Digest, TlsVersion};
 pub use network::{Keepalive, Mssfix, NatRule, Route, StaticClient, TargetNetwork, TransportProtocols};
 pub use pem::Pem;
 pub use validate::overlap;
-pub(crate) use validate::{check_device_name, default_device};
+pub(crate) use validate::{check_device_name, default_device, special_purpose};
 
 /// The port AWS Client VPN endpoints use unless told otherwise.
 pub const DEFAULT_VPN_PORT: NonZeroU16 = NonZeroU16::new(443).expect("443 is not zero");
@@ -112,8 +112,10 @@ pub struct EndpointSpec {
     pub routes: Vec<Route>,
     /// Who may reach what; nothing is allowed without a rule.
     pub authorization_rules: Vec<AuthorizationRule>,
-    /// Lets clients reach each other, where an authorization rule for the client CIDR allows it.
+    /// Lets clients reach each other over IPv4, where an authorization rule for the client CIDR allows it.
     pub client_to_client: bool,
+    /// The same over IPv6.
+    pub client_to_client_ipv6: bool,
     /// What clients may begin with the networks behind the endpoint, where security groups apply; `None`: what the rules
     /// allow.
     pub egress: Option<Vec<EgressRule>>,
@@ -197,6 +199,7 @@ impl EndpointSpec {
             routes: Vec::new(),
             authorization_rules: Vec::new(),
             client_to_client: false,
+            client_to_client_ipv6: false,
             egress: None,
             keepalive: Keepalive::default(),
             handshake_window: Duration::from_secs(60),
@@ -313,6 +316,8 @@ impl EndpointConfig {
         destinations.extend(self.server_v6().map(|v6| IpNetwork::from(IpAddr::V6(v6))));
         if self.client_to_client {
             destinations.push(self.client_cidr_block.into());
+        }
+        if self.client_to_client_ipv6 {
             destinations.extend(self.client_ipv6_cidr_block.map(IpNetwork::from));
         }
         destinations

@@ -543,7 +543,7 @@ pub fn overlap(a: IpNetwork, b: IpNetwork) -> bool {
 }
 
 /// What is special about a block that clients cannot live in.
-fn special_purpose(block: IpNetwork) -> Option<&'static str> {
+pub(crate) fn special_purpose(block: IpNetwork) -> Option<&'static str> {
     let special: [(&str, &str); 8] = [
         ("0.0.0.0/8", "unspecified"),
         ("127.0.0.0/8", "loopback"),

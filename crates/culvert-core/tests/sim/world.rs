@@ -168,6 +168,7 @@ impl World {
             server_v4: Ipv4Addr::new(10, 8, 0, 1),
             server_v6: None,
             client_to_client: false,
+            client_to_client_v6: false,
         }));
         let entropy = Box::new(SeededEntropy::new(seed ^ 0x5eed));
         let server = Server::new(now, settings, data.clone(), entropy).unwrap();

@@ -31,6 +31,7 @@ fn plane(client_to_client: bool) -> DataPlane {
         server_v4: SERVER,
         server_v6: Some("fd00::1".parse().unwrap()),
         client_to_client,
+        client_to_client_v6: client_to_client,
     })
 }
 

@@ -2,16 +2,17 @@
 
 use culvert_query::response::{Element, TimeFormat};
 use culvert_service::{
-    AuthenticationMethod, ClientConnect, ConnectionLog, Endpoint, EndpointId, Environment, Transport,
+    AuthenticationMethod, ClientConnect, ConnectionLog, Endpoint, Environment, IpAddressType, Transport,
 };
 
 use super::states::{endpoint_state, status};
 
 /// The name an endpoint is reached by.
-pub(crate) fn dns_name(environment: &Environment, id: &EndpointId) -> String {
-    match &environment.host {
-        Some(host) => host.clone(),
-        None => environment.dns_name(id),
+pub(crate) fn dns_name(environment: &Environment, endpoint: &Endpoint) -> String {
+    let hosts = environment.hosts(endpoint.endpoint_ip_address_type);
+    match hosts.first() {
+        Some(host) => (*host).to_owned(),
+        None => environment.dns_name(&endpoint.id),
     }
 }
 
@@ -20,6 +21,15 @@ pub(crate) const fn transport(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",
+    }
+}
+
+/// Families of addresses.
+const fn ip_address_type(families: IpAddressType) -> &'static str {
+    match families {
+        IpAddressType::Ipv4 => "ipv4",
+        IpAddressType::Ipv6 => "ipv6",
+        IpAddressType::DualStack => "dual-stack",
     }
 }
 
@@ -53,19 +63,26 @@ pub(crate) fn endpoint(item: &mut Element<'_>, endpoint: &Endpoint, environment:
         "disconnectOnSessionTimeout",
         endpoint.disconnect_on_session_timeout,
     );
-    item.text("endpointIpAddressType", "ipv4");
-    item.text("trafficIpAddressType", "ipv4");
+    item.text(
+        "endpointIpAddressType",
+        ip_address_type(endpoint.endpoint_ip_address_type),
+    );
+    item.text(
+        "trafficIpAddressType",
+        ip_address_type(endpoint.traffic_ip_address_type),
+    );
 }
 
 /// `dnsName`: any label before a name of the endpoint's own leads to it.
 fn reached_by(item: &mut Element<'_>, endpoint: &Endpoint, environment: &Environment) {
-    let name = dns_name(environment, &endpoint.id);
+    let name = dns_name(environment, endpoint);
     let label = if environment.host.is_none() { "*." } else { "" };
     item.text("dnsName", &[label, &name].concat());
 }
 
 fn network(item: &mut Element<'_>, endpoint: &Endpoint) {
-    item.text("clientCidrBlock", &endpoint.client_cidr_block.to_string());
+    let clients = endpoint.client_cidr_block.as_ref().map(ToString::to_string);
+    item.optional_text("clientCidrBlock", clients.as_deref());
     let servers = endpoint.dns_servers.iter().map(ToString::to_string);
     item.text_list("dnsServer", servers);
     item.boolean("splitTunnel", endpoint.split_tunnel);

@@ -26,7 +26,11 @@ impl Endpoint {
         now: OffsetDateTime,
     ) -> Result<AuthorizationRule, ApiError> {
         self.check_alive()?;
-        check_destination("TargetNetworkCidr", request.destination)?;
+        check_destination(
+            "TargetNetworkCidr",
+            request.destination,
+            self.traffic_ip_address_type,
+        )?;
         check_access(&request.access)?;
         check_description(request.description.as_deref())?;
         let same = |rule: &AuthorizationRule| {

@@ -1,18 +1,14 @@
 //! Making an endpoint.
 
-use culvert_config::overlap;
 use culvert_query::{ApiError, ErrorCode};
-use ipnetwork::{IpNetwork, Ipv4Network};
 use time::OffsetDateTime;
 
 use super::settings::{self, Surroundings};
-use super::{check_description, invalid, missing, security_groups, tags};
+use super::{addresses, check_description, invalid, missing, security_groups, tags};
 use crate::endpoint::{AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState};
 use crate::id::EndpointId;
 use crate::request::{AuthenticationRequest, CreateEndpoint};
 
-/// Prefixes of client CIDRs there may be, from the largest network to the smallest.
-const CLIENT_PREFIXES: std::ops::RangeInclusive<u8> = 12..=22;
 /// The longest session unless another is wished for, in hours.
 const DEFAULT_TIMEOUT: i64 = 24;
 /// The port unless another is wished for.
@@ -38,6 +34,10 @@ impl Endpoint {
         let connection_log =
             ConnectionLog::Off.changed(&request.settings.connection_log, &id, surroundings.environment)?;
         let (vpc_id, security_group_ids) = placement(request, surroundings)?;
+        let outside = request.endpoint_ip_address_type.unwrap_or_default();
+        addresses::check_hosts(outside, surroundings)?;
+        let traffic = request.traffic_ip_address_type.unwrap_or_default();
+        let client_ipv6_cidr_block = addresses::client_ipv6_cidr(&id, traffic, surroundings)?;
         let endpoint = Self {
             id,
             created: now,
@@ -48,11 +48,14 @@ impl Endpoint {
                 .description
                 .clone()
                 .filter(|text| !text.is_empty()),
-            client_cidr_block: client_cidr(request, surroundings)?,
+            endpoint_ip_address_type: outside,
+            traffic_ip_address_type: traffic,
+            client_cidr_block: addresses::client_cidr(request, traffic, surroundings)?,
+            client_ipv6_cidr_block,
             server_certificate: surroundings.server_certificate(&request.server_certificate_arn)?,
             authentication: authentication(&request.authentication, surroundings)?,
             connection_log,
-            dns_servers: settings::dns_servers(&request.dns_servers)?,
+            dns_servers: settings::dns_servers(&request.dns_servers, traffic)?,
             transport: request.transport.unwrap_or_default(),
             vpn_port: settings::vpn_port(request.settings.vpn_port.unwrap_or(DEFAULT_PORT))?,
             split_tunnel: request.settings.split_tunnel.unwrap_or(false),
@@ -95,48 +98,6 @@ fn check_log(request: &CreateEndpoint) -> Result<(), ApiError> {
             "You must specify ConnectionLogOptions.Enabled, be it false",
         )),
     }
-}
-
-fn client_cidr(request: &CreateEndpoint, surroundings: Surroundings<'_>) -> Result<Ipv4Network, ApiError> {
-    const PARAMETER: &str = "ClientCidrBlock";
-    let block = request
-        .client_cidr_block
-        .ok_or_else(|| missing("You must specify ClientCidrBlock"))?;
-    if block.ip() != block.network() {
-        let reason = format!(
-            "{block} is not the address of a network; use {}/{}",
-            block.network(),
-            block.prefix()
-        );
-        return Err(invalid(PARAMETER, reason));
-    }
-    if !CLIENT_PREFIXES.contains(&block.prefix()) {
-        return Err(invalid(
-            PARAMETER,
-            format!("{block} must be between /12 and /22 in size"),
-        ));
-    }
-    let clash = |other: &Ipv4Network| overlap(IpNetwork::V4(*other), IpNetwork::V4(block));
-    if let Some(other) = surroundings
-        .endpoints
-        .iter()
-        .find(|other| clash(&other.client_cidr_block))
-    {
-        let reason = format!(
-            "{block} overlaps the client CIDR {} of {}",
-            other.client_cidr_block, other.id
-        );
-        return Err(invalid(PARAMETER, reason));
-    }
-    if let Some(id) = &request.settings.vpc_id
-        && let Some(vpc) = surroundings.vpc(id)?.cidr_blocks.iter().find(|vpc| clash(vpc))
-    {
-        return Err(invalid(
-            PARAMETER,
-            format!("{block} overlaps {vpc} of the VPC {id}"),
-        ));
-    }
-    Ok(block)
 }
 
 /// VPC and security groups.

@@ -136,23 +136,29 @@ impl Endpoint {
 
     fn check_route(&self, destination: IpNetwork, target: &RouteTarget) -> Result<(), ApiError> {
         const PARAMETER: &str = "DestinationCidrBlock";
-        check_destination(PARAMETER, destination)?;
-        let clients = IpNetwork::V4(self.client_cidr_block);
+        check_destination(PARAMETER, destination, self.traffic_ip_address_type)?;
+        let refuse = |reason| Err(invalid(PARAMETER, reason));
         match target {
-            RouteTarget::Local if destination != clients => Err(invalid(
-                PARAMETER,
-                format!("{destination} is not the client CIDR {clients}; local reaches that, as a whole"),
-            )),
+            RouteTarget::Local => match self.client_cidr_block {
+                Some(clients) if destination == IpNetwork::V4(clients) => Ok(()),
+                Some(clients) => refuse(format!(
+                    "{destination} is not the client CIDR {clients}; local reaches that, as a whole, and IPv4 only"
+                )),
+                None => {
+                    refuse("clients reach each other over IPv4 only, which the endpoint doesn't carry".into())
+                }
+            },
             // A default route covers the client CIDR too, but every system prefers the longer prefix.
-            RouteTarget::Subnet(_) if destination.prefix() > 0 && overlap(destination, clients) => {
-                Err(invalid(
-                    PARAMETER,
-                    format!(
-                        "{destination} overlaps the client CIDR {clients}; clients are reached through local"
-                    ),
-                ))
-            }
-            _ => Ok(()),
+            RouteTarget::Subnet(_) if destination.prefix() == 0 => Ok(()),
+            RouteTarget::Subnet(_) => match self
+                .client_blocks()
+                .find(|clients| overlap(destination, *clients))
+            {
+                Some(clients) => refuse(format!(
+                    "{destination} overlaps the client CIDR {clients}; clients are reached through local, over IPv4"
+                )),
+                None => Ok(()),
+            },
         }
     }
 }

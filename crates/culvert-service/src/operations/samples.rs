@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 
 use crate::certificate::Certificate;
 use crate::endpoint::{
-    AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
+    AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, IpAddressType,
+    Transport,
 };
 use crate::environment::{Environment, Quotas, Subnet, Vpc};
 use crate::id::{AssociationId, CertificateArn, EndpointId};
@@ -60,6 +61,8 @@ pub(crate) fn environment() -> Environment {
         account_id: "123456789012".into(),
         region: "us-east-1".into(),
         host: None,
+        ipv6_host: None,
+        client_ipv6_range: culvert_config::UNIQUE_LOCAL,
         vpcs: vec![
             vpc("vpc-00000001", &["10.20.0.0/16", "10.21.0.0/16"]),
             vpc("vpc-00000002", &["10.30.0.0/16"]),
@@ -155,6 +158,8 @@ pub(crate) fn self_signed() -> Certificate {
 /// A request for an endpoint, with no more than must be.
 pub(crate) fn create_request() -> CreateEndpoint {
     CreateEndpoint {
+        endpoint_ip_address_type: None,
+        traffic_ip_address_type: None,
         client_cidr_block: "10.8.0.0/22".parse().ok(),
         server_certificate_arn: root_arn().to_string(),
         authentication: vec![AuthenticationRequest {
@@ -184,7 +189,10 @@ pub(crate) fn endpoint() -> Endpoint {
         state: EndpointState::PendingAssociate,
         applied: None,
         description: None,
-        client_cidr_block: "10.8.0.0/22".parse().unwrap(),
+        endpoint_ip_address_type: IpAddressType::Ipv4,
+        traffic_ip_address_type: IpAddressType::Ipv4,
+        client_cidr_block: "10.8.0.0/22".parse().ok(),
+        client_ipv6_cidr_block: None,
         server_certificate: arn.clone(),
         authentication: vec![AuthenticationMethod::Certificate { client_root: arn }],
         connection_log: ConnectionLog::Off,

@@ -106,6 +106,7 @@ pub(crate) fn data_plane(config: &EndpointConfig) -> DataPlaneConfig {
         server_v4: config.server_v4(),
         server_v6: config.server_v6(),
         client_to_client: config.client_to_client,
+        client_to_client_v6: config.client_to_client_ipv6,
     }
 }
 

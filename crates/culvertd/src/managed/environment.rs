@@ -9,6 +9,8 @@ pub(crate) fn environment(config: &Environment) -> service::Environment {
         account_id: config.account.id.clone(),
         region: config.account.region.clone(),
         host: config.account.host.clone(),
+        ipv6_host: config.account.ipv6_host.clone(),
+        client_ipv6_range: config.account.client_ipv6_range,
         vpcs: config.vpcs.clone(),
         subnets: config.subnets.iter().map(subnet).collect(),
         security_groups: config.security_groups.iter().map(Into::into).collect(),

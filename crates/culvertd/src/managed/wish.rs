@@ -1,5 +1,6 @@
 //! From a stored endpoint to the configuration of a running one.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use culvert_policy::{Access, AuthorizationRule};
 use culvert_service as service;
 use culvert_service::{
     AssociationState, AuthenticationMethod, Certificate, CertificateArn, Crls, Endpoint, EndpointState,
-    RouteState, RouteTarget, RuleState, SecurityGroup,
+    IpAddressType, RouteState, RouteTarget, RuleState, SecurityGroup,
 };
+use ipnetwork::IpNetwork;
 
 /// Whether an endpoint runs: only while it has a target network that isn't on its way out.
 pub(crate) fn runs(endpoint: &Endpoint) -> bool {
@@ -51,13 +53,15 @@ impl Surroundings<'_> {
         let shown = self.certificate(&endpoint.server_certificate)?;
         let arn = endpoint.server_certificate.to_string();
         let key = shown.private_key.expose().to_owned();
+        let client_cidr_block = endpoint.client_cidr_block.ok_or("it carries no IPv4")?;
         let mut spec = EndpointSpec::new(
             endpoint.id.as_str(),
-            endpoint.client_cidr_block,
+            client_cidr_block,
             Pem::held(arn.clone(), format!("{}\n{}", shown.certificate, shown.chain)),
             Pem::held(arn, key),
             self.authentication(endpoint)?,
         );
+        spec.client_ipv6_cidr_block = endpoint.client_ipv6_cidr_block;
         spec.device = device.to_owned();
         outside(endpoint, &mut spec)?;
         sessions(endpoint, &mut spec);
@@ -130,41 +134,57 @@ impl Surroundings<'_> {
         })
     }
 
-    /// Clients of managed endpoints have no IPv6 addresses, so what concerns IPv6 can never meet a packet: it is left out.
     fn networks(&self, endpoint: &Endpoint, spec: &mut EndpointSpec) -> Result<(), String> {
+        let traffic = endpoint.traffic_ip_address_type;
         for id in associated(endpoint) {
-            spec.target_networks.push(target_network(self.subnet(id)?));
+            spec.target_networks
+                .extend(target_networks(self.subnet(id)?, traffic));
         }
         let beside = self.environment.subnets.iter().filter(|subnet| {
             endpoint.vpc_id.as_ref() == Some(&subnet.vpc_id)
                 && !associated(endpoint).any(|id| id == subnet.id)
         });
         // The routes to the VPC's blocks lead to its other subnets too, which may be behind other interfaces.
-        spec.target_networks.extend(beside.map(target_network));
+        spec.target_networks
+            .extend(beside.flat_map(|subnet| target_networks(subnet, traffic)));
         for route in endpoint
             .routes
             .iter()
             .filter(|route| route.state != RouteState::Deleting)
         {
             match &route.target {
+                // Over IPv4 only, as on AWS: packets between clients over IPv6 are dropped.
                 RouteTarget::Local => spec.client_to_client = true,
                 // A route ends with the association it leads through.
                 RouteTarget::Subnet(id) if !associated(endpoint).any(|subnet| subnet == id) => {}
-                RouteTarget::Subnet(_) if route.destination.is_ipv6() => {}
-                RouteTarget::Subnet(id) => spec.routes.push(Route {
-                    destination_cidr: route.destination,
-                    target_network: self.subnet(id)?.cidr_block.into(),
-                    description: None,
-                }),
+                RouteTarget::Subnet(id) => spec.routes.push(self.route(route.destination, id)?),
             }
         }
         let rules = endpoint
             .rules
             .iter()
             .filter(|rule| rule.state != RuleState::Revoking);
-        let of_v4 = rules.filter(|rule| rule.destination.is_ipv4());
-        spec.authorization_rules = of_v4.map(authorization_rule).collect();
+        spec.authorization_rules = rules.map(authorization_rule).collect();
         Ok(())
+    }
+
+    /// A route through the subnet with this id.
+    fn route(&self, destination: IpNetwork, id: &str) -> Result<Route, String> {
+        let subnet = self.subnet(id)?;
+        let target_network = match destination {
+            IpNetwork::V4(_) => subnet.cidr_block.into(),
+            IpNetwork::V6(_) => {
+                let block = subnet.ipv6_cidr_block.ok_or_else(|| {
+                    format!("the subnet {id} has no IPv6 block for the route to {destination}; give it one and reload")
+                })?;
+                block.into()
+            }
+        };
+        Ok(Route {
+            destination_cidr: destination,
+            target_network,
+            description: None,
+        })
     }
 
     fn connect_handler(&self, endpoint: &Endpoint) -> Result<Option<ConnectHandler>, String> {
@@ -212,22 +232,33 @@ impl Surroundings<'_> {
                 }
             }
         }
-        let everything = |rule: &EgressRule| {
-            rule.protocol == IpProtocol::All && rule.destination.is_ipv4() && rule.destination.prefix() == 0
+        let everything = |v6: bool| {
+            allowed.iter().any(|rule| {
+                rule.protocol == IpProtocol::All
+                    && rule.destination.is_ipv6() == v6
+                    && rule.destination.prefix() == 0
+            })
         };
-        let open = endpoint.security_group_ids.is_empty() || allowed.iter().any(everything);
+        let traffic = endpoint.traffic_ip_address_type;
+        let unlimited = (!traffic.v4() || everything(false)) && (!traffic.v6() || everything(true));
+        let open = endpoint.security_group_ids.is_empty() || unlimited;
         Ok((!open).then_some(allowed))
     }
 }
 
-fn target_network(subnet: &Subnet) -> TargetNetwork {
-    TargetNetwork {
-        cidr: subnet.cidr_block.into(),
+/// The subnet as a target network for each family that is carried.
+fn target_networks(subnet: &Subnet, traffic: IpAddressType) -> impl Iterator<Item = TargetNetwork> {
+    let of = |cidr: IpNetwork, nat| TargetNetwork {
+        cidr,
         // The routes that came with the association are among the endpoint's.
         automatic_route: false,
         interface: subnet.interface.clone(),
-        nat: subnet.nat,
-    }
+        nat,
+    };
+    let v4 = traffic.v4().then(|| of(subnet.cidr_block.into(), subnet.nat));
+    let v6 = subnet.ipv6_cidr_block.filter(|_| traffic.v6());
+    v4.into_iter()
+        .chain(v6.map(|block| of(block.into(), subnet.ipv6_nat)))
 }
 
 fn authorization_rule(rule: &service::AuthorizationRule) -> AuthorizationRule {
@@ -246,6 +277,12 @@ fn outside(endpoint: &Endpoint, spec: &mut EndpointSpec) -> Result<(), String> {
         service::Transport::Udp => TransportProtocols::Udp,
         service::Transport::Tcp => TransportProtocols::Tcp,
     };
+    let families = endpoint.endpoint_ip_address_type;
+    let all = [
+        families.v4().then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        families.v6().then_some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+    ];
+    spec.listen_addresses = all.into_iter().flatten().collect();
     spec.vpn_port = NonZeroU16::new(endpoint.vpn_port).ok_or("its port is 0; choose 443 or 1194")?;
     for server in &endpoint.dns_servers {
         if !spec.dns_servers.contains(server) {
@@ -487,7 +524,7 @@ mod tests {
             sample.crls = Crls::default();
         });
         assert!(error.contains("import the revocation list again"), "{error}");
-        let error = broken(|sample| sample.endpoint.client_cidr_block = "10.20.0.0/22".parse().unwrap());
+        let error = broken(|sample| sample.endpoint.client_cidr_block = "10.20.0.0/22".parse().ok());
         assert!(error.contains("overlaps the client CIDR"), "{error}");
     }
 }

@@ -83,6 +83,7 @@ fn the_largest_pool_and_client_count_fit() {
         server_v4: Ipv4Addr::new(10, 0, 0, 1),
         server_v6: None,
         client_to_client: false,
+        client_to_client_v6: false,
     });
     let last = Ipv4Addr::new(10, 15, 255, 254);
     let alice = connect(
