@@ -60,8 +60,9 @@ pub struct EndpointSpec {
     pub name: String,
     /// Text for people, at most 255 characters.
     pub description: Option<String>,
-    /// Where client addresses come from: /30 to /12. The first host is the server's own address.
-    pub client_cidr_block: Ipv4Network,
+    /// Where clients' IPv4 addresses come from: /30 to /12. The first host is the server's own address. `None`: the endpoint
+    /// carries IPv6 only.
+    pub client_cidr_block: Option<Ipv4Network>,
     /// IPv6 prefix for clients, at least as large as `client_cidr_block`.
     pub client_ipv6_cidr_block: Option<Ipv6Network>,
     /// UDP, TCP or both, on the same port.
@@ -157,7 +158,7 @@ impl EndpointSpec {
     /// An endpoint with the defaults for everything that has one.
     pub fn new(
         name: impl Into<String>,
-        client_cidr_block: Ipv4Network,
+        client_cidr_block: impl Into<Option<Ipv4Network>>,
         server_certificate: impl Into<Pem>,
         server_private_key: impl Into<Pem>,
         authentication: Authentication,
@@ -172,7 +173,7 @@ impl EndpointSpec {
         Self {
             name: name.into(),
             description: None,
-            client_cidr_block,
+            client_cidr_block: client_cidr_block.into(),
             client_ipv6_cidr_block: None,
             transport_protocol: TransportProtocols::Udp,
             listen_addresses: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
@@ -215,6 +216,15 @@ impl EndpointSpec {
     }
 }
 
+impl EndpointSpec {
+    /// Where client addresses come from, of both families.
+    pub fn client_blocks(&self) -> impl Iterator<Item = IpNetwork> {
+        let v4 = self.client_cidr_block.map(IpNetwork::V4);
+        v4.into_iter()
+            .chain(self.client_ipv6_cidr_block.map(IpNetwork::V6))
+    }
+}
+
 /// An endpoint that can work. Reads like its [`EndpointSpec`]; to change one, clone the specification,
 /// change that and validate again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -246,9 +256,10 @@ impl EndpointConfig {
         conflict::conflicts(self, other)
     }
 
-    /// The server's own address in the tunnel: the first host of the client CIDR.
-    pub fn server_v4(&self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.client_cidr_block.network().to_bits() | 1)
+    /// The server's own IPv4 address in the tunnel: the first host of the client CIDR.
+    pub fn server_v4(&self) -> Option<Ipv4Addr> {
+        self.client_cidr_block
+            .map(|block| Ipv4Addr::from_bits(block.network().to_bits() | 1))
     }
 
     /// The server's own IPv6 address in the tunnel.
@@ -286,10 +297,9 @@ impl EndpointConfig {
             .map(StaticClient::address)
     }
 
-    /// Most clients connected at once: what was asked for, or what the client CIDR holds.
+    /// Most clients connected at once: what was asked for, or what the client CIDRs hold.
     pub fn effective_max_clients(&self) -> u32 {
-        self.max_clients
-            .unwrap_or_else(|| network::client_capacity(self.client_cidr_block))
+        self.max_clients.unwrap_or_else(|| self.pool_config().capacity())
     }
 
     /// The route table: target networks come first (where their routes are automatic), then the routes given.
@@ -312,10 +322,10 @@ impl EndpointConfig {
     /// tunnel addresses and, with `client_to_client`, the client CIDRs.
     pub fn forwarded_destinations(&self) -> Vec<IpNetwork> {
         let mut destinations = self.route_table();
-        destinations.push(IpAddr::V4(self.server_v4()).into());
+        destinations.extend(self.server_v4().map(|v4| IpNetwork::from(IpAddr::V4(v4))));
         destinations.extend(self.server_v6().map(|v6| IpNetwork::from(IpAddr::V6(v6))));
         if self.client_to_client {
-            destinations.push(self.client_cidr_block.into());
+            destinations.extend(self.client_cidr_block.map(IpNetwork::from));
         }
         if self.client_to_client_ipv6 {
             destinations.extend(self.client_ipv6_cidr_block.map(IpNetwork::from));

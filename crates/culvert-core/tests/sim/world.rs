@@ -110,7 +110,7 @@ pub(crate) fn settings() -> EndpointSettings {
         tls_key_export: true,
         mss_fix: MssFix::default(),
         pool: PoolConfig {
-            v4: "10.8.0.0/24".parse().unwrap(),
+            v4: "10.8.0.0/24".parse().ok(),
             v6: Some("fd00:8::/64".parse().unwrap()),
             sticky: true,
         },
@@ -165,7 +165,7 @@ impl World {
             max_peers: 256,
             v4: settings.pool.v4,
             v6: settings.pool.v6,
-            server_v4: Ipv4Addr::new(10, 8, 0, 1),
+            server_v4: Some(Ipv4Addr::new(10, 8, 0, 1)),
             server_v6: None,
             client_to_client: false,
             client_to_client_v6: false,
@@ -396,7 +396,7 @@ impl World {
         let mut clients = 0;
         for status in self.server.clients() {
             clients += 1;
-            assert!(v4.insert(status.v4), "address {} given out twice", status.v4);
+            assert!(v4.insert(status.v4), "address {:?} given out twice", status.v4);
             assert!(peers.insert(status.peer), "peer id given out twice");
             let peer = self
                 .data

@@ -61,12 +61,7 @@ pub(super) fn client_cidr(
             ));
         }
         None if traffic.v4() => return Err(missing("You must specify ClientCidrBlock")),
-        None => {
-            return Err(ApiError::new(
-                ErrorCode::UnsupportedOperation,
-                "TrafficIpAddressType=ipv6 is not supported yet: use dual-stack",
-            ));
-        }
+        None => return Ok(None),
     };
     if block.ip() != block.network() {
         let reason = format!(

@@ -193,8 +193,11 @@ fn find_subnet<'e>(environment: &'e Environment, id: &str) -> Result<&'e Subnet,
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{NOW, associated, code, endpoint, environment, id};
+    use super::super::samples::{
+        NOW, associated, carrying, code, endpoint, environment, environment_with_ipv6, id,
+    };
     use super::*;
+    use crate::endpoint::IpAddressType;
 
     #[test]
     fn the_first_subnet_brings_vpc_security_group_and_routes() {
@@ -253,6 +256,42 @@ mod tests {
             code(endpoint.associate(&environment, "subnet-0000000b", id(2), NOW)),
             ErrorCode::IncorrectState
         );
+    }
+
+    #[test]
+    fn the_blocks_of_the_carried_families_become_routes() {
+        for (traffic, wanted) in [
+            (IpAddressType::Ipv4, &["10.20.0.0/16", "10.21.0.0/16"][..]),
+            (IpAddressType::Ipv6, &["2001:db8:20::/56"]),
+            (
+                IpAddressType::DualStack,
+                &["10.20.0.0/16", "10.21.0.0/16", "2001:db8:20::/56"],
+            ),
+        ] {
+            let mut endpoint = carrying(traffic);
+            let environment = environment_with_ipv6();
+            endpoint
+                .associate(&environment, "subnet-0000000a", id(1), NOW)
+                .unwrap();
+            let routes = endpoint.routes.iter().map(|route| route.destination.to_string());
+            assert_eq!(routes.collect::<Vec<_>>(), wanted);
+            let other = endpoint.associate(&environment, "subnet-0000000b", id(2), NOW);
+            match traffic {
+                IpAddressType::Ipv4 => drop(other.unwrap()),
+                _ => assert_eq!(code(other), ErrorCode::InvalidParameterValue, "it has no IPv6"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_vpc_that_has_the_clients_ipv6_addresses_is_refused() {
+        let mut environment = environment_with_ipv6();
+        environment.vpcs[0]
+            .ipv6_cidr_blocks
+            .push("2001:db8:8::/56".parse().unwrap());
+        let mut endpoint = carrying(IpAddressType::DualStack);
+        let refused = endpoint.associate(&environment, "subnet-0000000a", id(1), NOW);
+        assert_eq!(code(refused), ErrorCode::SubnetIdOverlappingCidr);
     }
 
     #[test]

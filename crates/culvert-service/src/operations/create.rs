@@ -246,6 +246,7 @@ mod tests {
     };
     use super::*;
     use crate::certificate::Certificate;
+    use crate::endpoint::IpAddressType;
     use crate::environment::Directory;
     use crate::id::CertificateArn;
 
@@ -277,6 +278,91 @@ mod tests {
         );
         assert!(!made.split_tunnel && made.disconnect_on_session_timeout && !made.banner.enabled);
         assert_eq!((made.vpc_id, made.security_group_ids), (None, Vec::new()));
+    }
+
+    #[test]
+    fn every_pair_of_families_is_possible_and_decides_what_clients_get() {
+        let all = [IpAddressType::Ipv4, IpAddressType::Ipv6, IpAddressType::DualStack];
+        for (outside, traffic) in all.iter().flat_map(|one| all.map(|other| (*one, other))) {
+            let made = create(|request| {
+                request.endpoint_ip_address_type = Some(outside);
+                request.traffic_ip_address_type = Some(traffic);
+                request.client_cidr_block = request.client_cidr_block.filter(|_| traffic.v4());
+            });
+            let made = made.unwrap();
+            assert_eq!(
+                (made.endpoint_ip_address_type, made.traffic_ip_address_type),
+                (outside, traffic)
+            );
+            assert_eq!(made.client_cidr_block.is_some(), traffic.v4());
+            assert_eq!(made.client_ipv6_cidr_block.is_some(), traffic.v6());
+        }
+        let given = create(|request| request.traffic_ip_address_type = Some(IpAddressType::Ipv6));
+        assert_eq!(code(given), ErrorCode::InvalidParameterCombination);
+        let left_out = create(|request| {
+            request.traffic_ip_address_type = Some(IpAddressType::DualStack);
+            request.client_cidr_block = None;
+        });
+        assert_eq!(code(left_out), ErrorCode::MissingParameter);
+    }
+
+    #[test]
+    fn an_endpoint_needs_a_host_of_the_family_it_is_reached_over() {
+        let make = |outside, host: Option<&str>, ipv6_host: Option<&str>| {
+            let mut environment = environment();
+            environment.host = host.map(str::to_owned);
+            environment.ipv6_host = ipv6_host.map(str::to_owned);
+            let request = CreateEndpoint {
+                endpoint_ip_address_type: Some(outside),
+                ..create_request()
+            };
+            let surroundings = Surroundings {
+                environment: &environment,
+                certificates: &[certificate()],
+                endpoints: &[],
+            };
+            Endpoint::create(&request, surroundings, EndpointId::from_random([2; 9]), NOW)
+        };
+        let (v4, v6) = (Some("192.0.2.1"), Some("2001:db8::1"));
+        for (outside, host, ipv6_host) in [
+            (IpAddressType::Ipv6, None, None),
+            (IpAddressType::Ipv6, v4, v6),
+            (IpAddressType::Ipv6, v6, None),
+            (IpAddressType::Ipv6, Some("vpn.example.com"), None),
+            (IpAddressType::DualStack, v4, None),
+            (IpAddressType::Ipv4, v4, None),
+        ] {
+            make(outside, host, ipv6_host).unwrap();
+        }
+        for (outside, host) in [(IpAddressType::Ipv6, v4), (IpAddressType::Ipv4, v6)] {
+            assert_eq!(code(make(outside, host, None)), ErrorCode::InvalidParameterValue);
+        }
+    }
+
+    #[test]
+    fn endpoints_of_different_families_outside_share_a_port() {
+        let other = |outside| Endpoint {
+            client_cidr_block: "10.12.0.0/22".parse().ok(),
+            endpoint_ip_address_type: outside,
+            ..endpoint()
+        };
+        let beside = |outside| {
+            let environment = environment();
+            let surroundings = Surroundings {
+                environment: &environment,
+                certificates: &[certificate()],
+                endpoints: &[other(outside)],
+            };
+            Endpoint::create(
+                &create_request(),
+                surroundings,
+                EndpointId::from_random([2; 9]),
+                NOW,
+            )
+        };
+        beside(IpAddressType::Ipv6).unwrap();
+        let taken = beside(IpAddressType::DualStack);
+        assert_eq!(code(taken), ErrorCode::InvalidParameterValue);
     }
 
     #[test]

@@ -216,6 +216,24 @@ pub(crate) fn endpoint() -> Endpoint {
     }
 }
 
+/// The same, carrying these families.
+pub(crate) fn carrying(traffic: IpAddressType) -> Endpoint {
+    Endpoint {
+        traffic_ip_address_type: traffic,
+        client_cidr_block: endpoint().client_cidr_block.filter(|_| traffic.v4()),
+        client_ipv6_cidr_block: "2001:db8:8::/64".parse().ok().filter(|_| traffic.v6()),
+        ..endpoint()
+    }
+}
+
+/// The environment, where the first subnet and its VPC have IPv6.
+pub(crate) fn environment_with_ipv6() -> Environment {
+    let mut environment = environment();
+    environment.vpcs[0].ipv6_cidr_blocks = vec!["2001:db8:20::/56".parse().unwrap()];
+    environment.subnets[0].ipv6_cidr_block = "2001:db8:20:1::/64".parse().ok();
+    environment
+}
+
 /// The same, associated with its first subnet.
 pub(crate) fn associated() -> Endpoint {
     let mut endpoint = endpoint();

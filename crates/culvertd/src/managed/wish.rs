@@ -53,10 +53,9 @@ impl Surroundings<'_> {
         let shown = self.certificate(&endpoint.server_certificate)?;
         let arn = endpoint.server_certificate.to_string();
         let key = shown.private_key.expose().to_owned();
-        let client_cidr_block = endpoint.client_cidr_block.ok_or("it carries no IPv4")?;
         let mut spec = EndpointSpec::new(
             endpoint.id.as_str(),
-            client_cidr_block,
+            endpoint.client_cidr_block,
             Pem::held(arn.clone(), format!("{}\n{}", shown.certificate, shown.chain)),
             Pem::held(arn, key),
             self.authentication(endpoint)?,
@@ -404,23 +403,121 @@ mod tests {
     }
 
     #[test]
-    fn a_local_route_lets_clients_reach_each_other_and_ipv6_is_left_out() {
+    fn a_local_route_lets_clients_reach_each_other_over_ipv4_only() {
         let mut sample = Sample::new();
-        let mut route = sample.endpoint.routes[0].clone();
-        (route.destination, route.target) = ("10.8.0.0/22".parse().unwrap(), RouteTarget::Local);
-        route.origin = Origin::AddRoute;
-        sample.endpoint.routes.push(route.clone());
-        (route.destination, route.target) = (
-            "::/0".parse().unwrap(),
-            RouteTarget::Subnet("subnet-01234567".into()),
-        );
-        sample.endpoint.routes.push(route);
-        let mut rule = sample.endpoint.rules[0].clone();
-        rule.destination = "::/0".parse().unwrap();
-        sample.endpoint.rules.push(rule);
+        carry(&mut sample, IpAddressType::DualStack);
+        let local = service::Route {
+            destination: "10.8.0.0/22".parse().unwrap(),
+            target: RouteTarget::Local,
+            origin: Origin::AddRoute,
+            ..sample.endpoint.routes[0].clone()
+        };
+        sample.endpoint.routes.push(local);
         let config = sample.config().unwrap();
-        assert!(config.client_to_client);
-        assert_eq!((config.routes.len(), config.authorization_rules.len()), (1, 1));
+        assert!(config.client_to_client && !config.client_to_client_ipv6);
+        let forwarded: Vec<String> = config
+            .forwarded_destinations()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            forwarded,
+            ["10.20.0.0/16", "10.8.0.1/32", "2001:db8:8::1/128", "10.8.0.0/22"]
+        );
+    }
+
+    /// Makes the sample endpoint carry these families, and gives IPv6 to its first subnet.
+    fn carry(sample: &mut Sample, traffic: IpAddressType) {
+        let endpoint = &mut sample.endpoint;
+        endpoint.traffic_ip_address_type = traffic;
+        if !traffic.v4() {
+            endpoint.client_cidr_block = None;
+            endpoint.routes.clear();
+            endpoint.rules.clear();
+        }
+        endpoint.client_ipv6_cidr_block = "2001:db8:8::/64".parse().ok();
+        sample.environment.vpcs[0].ipv6_cidr_blocks = vec!["2001:db8:20::/56".parse().unwrap()];
+        sample.environment.subnets[0].ipv6_cidr_block = "2001:db8:20:1::/64".parse().ok();
+    }
+
+    #[test]
+    fn ipv6_goes_through_the_subnets_that_have_it_and_is_translated_only_where_asked_for() {
+        let mut sample = Sample::new();
+        carry(&mut sample, IpAddressType::Ipv6);
+        let everything = "::/0".parse().unwrap();
+        sample.endpoint.routes.push(service::Route {
+            destination: everything,
+            target: RouteTarget::Subnet("subnet-01234567".into()),
+            origin: Origin::AddRoute,
+            description: None,
+            created: sample.endpoint.created,
+            state: RouteState::Active,
+        });
+        let config = sample.config().unwrap();
+        assert_eq!((config.server_v4(), config.client_cidr_block), (None, None));
+        assert_eq!(config.server_v6().unwrap().to_string(), "2001:db8:8::1");
+        assert_eq!(config.route_table(), [everything]);
+        let targets: Vec<String> = config
+            .target_networks
+            .iter()
+            .map(|target| target.cidr.to_string())
+            .collect();
+        assert_eq!(
+            targets,
+            ["2001:db8:20:1::/64"],
+            "neither IPv4 nor the subnet without IPv6"
+        );
+        assert_eq!(config.nat_rules(), []);
+        sample.environment.subnets[0].ipv6_nat = true;
+        let translated: Vec<String> = sample
+            .config()
+            .unwrap()
+            .nat_rules()
+            .iter()
+            .map(|rule| rule.destination.to_string())
+            .collect();
+        assert_eq!(translated, ["2001:db8:20:1::/64", "::/0"]);
+        sample.environment.subnets[0].ipv6_cidr_block = None;
+        let error = sample.config().unwrap_err();
+        assert!(
+            error.contains("has no IPv6 block for the route to ::/0"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn groups_that_allow_everything_do_so_for_each_family_that_is_carried() {
+        let mut sample = Sample::new();
+        let v4 = EgressRule {
+            destination: "0.0.0.0/0".parse().unwrap(),
+            protocol: IpProtocol::All,
+        };
+        sample.environment.security_groups[1].egress = vec![v4];
+        sample.endpoint.security_group_ids = vec!["sg-00000001".into()];
+        assert_eq!(sample.config().unwrap().egress, None);
+        carry(&mut sample, IpAddressType::DualStack);
+        assert_eq!(
+            sample.config().unwrap().egress,
+            Some(vec![v4]),
+            "nothing may be begun over IPv6"
+        );
+        sample.endpoint.security_group_ids = vec!["sg-00000000".into()];
+        assert_eq!(sample.config().unwrap().egress, None);
+    }
+
+    #[test]
+    fn an_endpoint_listens_on_the_families_it_is_reached_over() {
+        let mut sample = Sample::new();
+        for (families, wanted) in [
+            (IpAddressType::Ipv4, &["0.0.0.0"][..]),
+            (IpAddressType::Ipv6, &["::"]),
+            (IpAddressType::DualStack, &["0.0.0.0", "::"]),
+        ] {
+            sample.endpoint.endpoint_ip_address_type = families;
+            let config = sample.config().unwrap();
+            let listens: Vec<String> = config.listen_addresses.iter().map(ToString::to_string).collect();
+            assert_eq!(listens, wanted);
+        }
     }
 
     #[test]
