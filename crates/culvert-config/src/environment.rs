@@ -225,7 +225,7 @@ pub enum IpProtocol {
     Udp(PortRange),
     /// ICMP and ICMPv6.
     Icmp,
-    /// ICMP messages of one type, and of one code if it is given.
+    /// ICMP messages of one type, and of one code if it is given; ICMPv6 messages where the network is one of IPv6.
     IcmpType {
         /// The type, 8 for an echo request for instance.
         kind: u8,
