@@ -43,11 +43,12 @@ fn key(format: DataFormat, role: Role) -> DataKey {
 fn plane() -> DataPlane {
     let plane = DataPlane::new(DataPlaneConfig {
         max_peers: CLIENTS,
-        v4: "10.0.0.0/12".parse().unwrap(),
+        v4: "10.0.0.0/12".parse().ok(),
         v6: None,
-        server_v4: Ipv4Addr::new(10, 0, 0, 1),
+        server_v4: Some(Ipv4Addr::new(10, 0, 0, 1)),
         server_v6: None,
         client_to_client: false,
+        client_to_client_v6: false,
     });
     let filter = Arc::new(ClientFilter::allow_all());
     for client in 0..CLIENTS {

@@ -40,11 +40,12 @@ fuzz_target!(|data: &[u8]| {
     };
     let plane = DataPlane::new(DataPlaneConfig {
         max_peers: 8,
-        v4: "10.8.0.0/24".parse().expect("a network"),
+        v4: Some("10.8.0.0/24".parse().expect("a network")),
         v6: Some("fd00::/64".parse().expect("a network")),
-        server_v4: Ipv4Addr::new(10, 8, 0, 1),
+        server_v4: Some(Ipv4Addr::new(10, 8, 0, 1)),
         server_v6: None,
         client_to_client: true,
+        client_to_client_v6: true,
     });
     let peer = plane
         .add_peer(PeerConfig {

@@ -76,9 +76,10 @@ impl World {
             max_peers: 8,
             v4: settings.pool.v4,
             v6: None,
-            server_v4: Ipv4Addr::new(10, 8, 0, 1),
+            server_v4: Some(Ipv4Addr::new(10, 8, 0, 1)),
             server_v6: None,
             client_to_client: true,
+            client_to_client_v6: true,
         }));
         let entropy = Box::new(SeededEntropy::new(1));
         let server = Server::new(now, settings, data.clone(), entropy).expect("settings that work");
@@ -426,7 +427,7 @@ fn settings(scene: u8) -> EndpointSettings {
         tls_key_export: true,
         mss_fix: MssFix::default(),
         pool: PoolConfig {
-            v4: "10.8.0.0/29".parse().expect("a network"),
+            v4: Some("10.8.0.0/29".parse().expect("a network")),
             v6: None,
             sticky: true,
         },

@@ -141,8 +141,8 @@ def connect(ec2):
     """Connects stock clients with the exported profile; they leave when the test ends."""
     clients = []
 
-    def make(endpoint, leaf=None, *added, **settings):
-        profile = ec2.export_client_vpn_client_configuration(ClientVpnEndpointId=endpoint)["ClientConfiguration"]
+    def make(endpoint, leaf=None, *added, profile=None, **settings):
+        profile = profile or ec2.export_client_vpn_client_configuration(ClientVpnEndpointId=endpoint)["ClientConfiguration"]
         inline = [leaf.inline()] if leaf is not None else []
         clients.append(Client(profile, *inline, "connect-retry 1 2", *added, **settings))
         return clients[-1]

@@ -48,6 +48,11 @@ USERS = [
 # The address clients dial, and the ones behind it: in the two subnets, and beyond the first one.
 SERVER = "192.0.2.1"
 IN_A, IN_B, BEYOND = "10.20.1.10", "10.20.2.10", "10.30.0.10"
+# The same over IPv6, where hosts know a way back to the clients.
+SERVER_6 = "2001:db8:ffff::1"
+IN_A_6, IN_B_6, BEYOND_6 = "2001:db8:20:1::10", "2001:db8:20:2::10", "2001:db8:30::10"
+VPC_6 = "2001:db8:20::/56"
+CLIENTS_6 = "2001:db8:c000::/48"
 
 CONFIG = f"""
 state_dir = "{WORK}/state"
@@ -57,8 +62,10 @@ run_dir = "{WORK}/run"
 id = "{ACCOUNT}"
 region = "{REGION}"
 host = "{SERVER}"
+ipv6_host = "{SERVER_6}"
 resets = "RESETS"
 certificate_groups = "OU"
+client_ipv6_range = "{CLIENTS_6}"
 ACCOUNT_LINES
 
 [api]
@@ -71,6 +78,7 @@ endpoints = MOST_ENDPOINTS
 [[vpc]]
 id = "{VPC}"
 cidr_blocks = ["10.20.0.0/16"]
+ipv6_cidr_blocks = ["{VPC_6}"]
 
 [[vpc]]
 id = "{OTHER_VPC}"
@@ -80,6 +88,7 @@ cidr_blocks = ["10.40.0.0/16", "10.50.0.0/16"]
 id = "{SUBNET_A}"
 vpc_id = "{VPC}"
 cidr_block = "10.20.1.0/24"
+ipv6_cidr_block = "2001:db8:20:1::/64"
 availability_zone = "us-east-1a"
 interface = "lan0"
 
@@ -87,6 +96,7 @@ interface = "lan0"
 id = "{SUBNET_B}"
 vpc_id = "{VPC}"
 cidr_block = "10.20.2.0/24"
+ipv6_cidr_block = "2001:db8:20:2::/64"
 availability_zone = "us-east-1b"
 interface = "lan1"
 
@@ -113,7 +123,7 @@ id = "{EVERYTHING}"
 vpc_id = "{VPC}"
 name = "default"
 description = "Everything"
-egress = [{{ protocol = "all", cidr = "0.0.0.0/0" }}]
+egress = [{{ protocol = "all", cidr = "0.0.0.0/0" }}, {{ protocol = "all", cidr = "::/0" }}]
 
 [[security_group]]
 id = "{WEB_ONLY}"

@@ -13,19 +13,24 @@ from lab import (
     SUBNET_A,
     SUBNET_B,
     VPC,
+    VPC_6,
     WEB_ONLY,
 )
 
 
 def where(**filters):
-    return {"Filters": [{"Name": name.replace("_", "-"), "Values": values} for name, values in filters.items()]}
+    return {"Filters": [{"Name": name.replace("__", ".").replace("_", "-"), "Values": values} for name, values in filters.items()]}
 
 
-def vpc(vpc_id, *blocks):
+def ipv6(*blocks):
+    return [{"Ipv6CidrBlock": block, "Ipv6CidrBlockState": {"State": "associated"}} for block in blocks]
+
+
+def vpc(vpc_id, *blocks, v6=()):
     return {
         "OwnerId": ACCOUNT,
         "InstanceTenancy": "default",
-        "Ipv6CidrBlockAssociationSet": [],
+        "Ipv6CidrBlockAssociationSet": ipv6(*v6),
         "CidrBlockAssociationSet": [
             {"CidrBlock": block, "CidrBlockState": {"State": "associated"}} for block in blocks
         ],
@@ -37,12 +42,12 @@ def vpc(vpc_id, *blocks):
     }
 
 
-def subnet(subnet_id, vpc_id, block, zone, addresses):
+def subnet(subnet_id, vpc_id, block, zone, addresses, *v6):
     return {
         "AvailabilityZoneId": f"use1-az{'abc'.index(zone) + 1}",
         "OwnerId": ACCOUNT,
         "AssignIpv6AddressOnCreation": False,
-        "Ipv6CidrBlockAssociationSet": [],
+        "Ipv6CidrBlockAssociationSet": ipv6(*v6),
         "Tags": [],
         "SubnetArn": f"arn:aws:ec2:{REGION}:{ACCOUNT}:subnet/{subnet_id}",
         "Ipv6Native": False,
@@ -58,10 +63,12 @@ def subnet(subnet_id, vpc_id, block, zone, addresses):
 
 
 def test_vpcs_are_those_of_the_configuration(ec2, aws):
-    first, second = vpc(VPC, "10.20.0.0/16"), vpc(OTHER_VPC, "10.40.0.0/16", "10.50.0.0/16")
+    first, second = vpc(VPC, "10.20.0.0/16", v6=[VPC_6]), vpc(OTHER_VPC, "10.40.0.0/16", "10.50.0.0/16")
     assert plain(ec2.describe_vpcs()) == {"Vpcs": [first, second]}
     assert plain(ec2.describe_vpcs(VpcIds=[OTHER_VPC])) == {"Vpcs": [second]}
     assert plain(ec2.describe_vpcs(**where(cidr=["10.20.*"]))) == {"Vpcs": [first]}
+    by_v6 = where(ipv6_cidr_block_association__ipv6_cidr_block=[VPC_6])
+    assert plain(ec2.describe_vpcs(**by_v6)) == {"Vpcs": [first]}
     assert aws("ec2", "describe-vpcs", "--vpc-ids", VPC) == {"Vpcs": [first]}
     with refused("InvalidVpcID.NotFound", "vpc-0badc0de"):
         ec2.describe_vpcs(VpcIds=["vpc-0badc0de"])
@@ -69,8 +76,8 @@ def test_vpcs_are_those_of_the_configuration(ec2, aws):
 
 def test_subnets_are_those_of_the_configuration(ec2, aws):
     subnets = [
-        subnet(SUBNET_A, VPC, "10.20.1.0/24", "a", 251),
-        subnet(SUBNET_B, VPC, "10.20.2.0/24", "b", 251),
+        subnet(SUBNET_A, VPC, "10.20.1.0/24", "a", 251, "2001:db8:20:1::/64"),
+        subnet(SUBNET_B, VPC, "10.20.2.0/24", "b", 251, "2001:db8:20:2::/64"),
         subnet(SECOND_IN_A, VPC, "10.20.3.0/24", "a", 251),
         subnet(SMALL, VPC, "10.20.4.0/28", "c", 11),
         subnet(ELSEWHERE, OTHER_VPC, "10.40.1.0/24", "b", 251),
@@ -117,7 +124,12 @@ def group(group_id, name, description, *egress, vpc_id=VPC):
 
 def test_security_groups_are_those_of_the_configuration(ec2):
     nothing_else = {"UserIdGroupPairs": [], "Ipv6Ranges": [], "PrefixListIds": []}
-    everything = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}], **nothing_else}
+    everything = {
+        "IpProtocol": "-1",
+        "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
+        **nothing_else,
+        "Ipv6Ranges": [{"CidrIpv6": "::/0"}],
+    }
     web = {
         "IpProtocol": "tcp",
         "FromPort": 80,

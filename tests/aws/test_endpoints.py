@@ -220,8 +220,13 @@ REFUSED = {
         "UnsupportedOperation",
         "federated-authentication",
     ),
-    "ipv6-outside": ({"EndpointIpAddressType": "dual-stack"}, "UnsupportedOperation", "EndpointIpAddressType"),
-    "ipv6-inside": ({"TrafficIpAddressType": "ipv6"}, "UnsupportedOperation", "TrafficIpAddressType"),
+    "client-network-without-ipv4-inside": (
+        {"TrafficIpAddressType": "ipv6"},
+        "InvalidParameterCombination",
+        "ClientCidrBlock",
+    ),
+    "resolver-out-of-reach": ({"DnsServers": ["2001:db8:20::2"]}, "InvalidParameterValue", "IPv4 only"),
+    "ipv8-outside": ({"EndpointIpAddressType": "ipv8"}, "InvalidParameterValue", "EndpointIpAddressType"),
     "transit-gateway": (
         {
             "TransitGatewayConfiguration": {

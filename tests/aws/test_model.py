@@ -43,7 +43,6 @@ NEVER_SENT = {
     "DescribeClientVpnTargetNetworks.NextToken": "the networks of these tests fit on a page",
     "DescribeClientVpnRoutes.Routes.TransitGatewayAttachmentId": "there are no transit gateways",
     f"{CONNECTIONS}.AuthorizationPolicyLastEvaluatedTime": "there are no authorization policies",
-    f"{CONNECTIONS}.ClientIpv6Address": "managed endpoints carry IPv4",
 }
 
 # Codes that no request of these tests leads to, and why.

@@ -1,7 +1,7 @@
 //! What an account would provide to endpoints that are managed at run time: networks, security groups, directories; and
 //! the API they are managed through.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
@@ -43,11 +43,19 @@ pub struct Account {
     pub listen: Vec<ListenAddress>,
     /// Whether each endpoint listens on UDP and on TCP, whichever it is made for.
     pub both_transports: bool,
+    /// The same over IPv6, where `host` doesn't lead there.
+    pub ipv6_host: Option<String>,
     /// Which changes end connections.
     pub resets: Resets,
     /// What of client certificates names groups; `None`: nothing does.
     pub certificate_groups: Option<CertificateGroups>,
+    /// Where the IPv6 addresses of clients come from: each endpoint that carries IPv6 is given a /64 of it.
+    pub client_ipv6_range: Ipv6Network,
 }
+
+/// The unique local addresses that are assigned locally (RFC 4193).
+pub const UNIQUE_LOCAL: Ipv6Network =
+    Ipv6Network::new_checked(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0), 8).expect("8 is a prefix");
 
 impl Default for Account {
     fn default() -> Self {
@@ -57,8 +65,10 @@ impl Default for Account {
             host: None,
             listen: Vec::new(),
             both_transports: false,
+            ipv6_host: None,
             resets: Resets::Live,
             certificate_groups: None,
+            client_ipv6_range: UNIQUE_LOCAL,
         }
     }
 }
@@ -145,8 +155,10 @@ pub struct Subnet {
     pub availability_zone_id: String,
     /// Interface it is behind; `None` leaves it to the system's routes.
     pub interface: Option<String>,
-    /// Whether clients' addresses are replaced by this machine's on the way in.
+    /// Whether clients' IPv4 addresses are replaced by this machine's on the way in.
     pub nat: bool,
+    /// The same for IPv6 addresses.
+    pub ipv6_nat: bool,
 }
 
 impl Subnet {
@@ -209,7 +221,7 @@ impl EgressRule {
             protocol: IpProtocol::All,
         };
         let v4 = Ipv4Network::from(Ipv4Addr::UNSPECIFIED);
-        let v6 = Ipv6Network::from(std::net::Ipv6Addr::UNSPECIFIED);
+        let v6 = Ipv6Network::from(Ipv6Addr::UNSPECIFIED);
         // Shortening a prefix always works.
         let v4 = Ipv4Network::new(v4.ip(), 0).unwrap_or(v4);
         let v6 = Ipv6Network::new(v6.ip(), 0).unwrap_or(v6);
@@ -228,7 +240,7 @@ pub enum IpProtocol {
     Udp(PortRange),
     /// ICMP and ICMPv6.
     Icmp,
-    /// ICMP messages of one type, and of one code if it is given.
+    /// ICMP messages of one type, and of one code if it is given; ICMPv6 messages where the network is one of IPv6.
     IcmpType {
         /// The type, 8 for an echo request for instance.
         kind: u8,

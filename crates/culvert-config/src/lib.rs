@@ -29,7 +29,7 @@ pub use endpoint::{
 };
 pub use environment::{
     Account, Api, ApiCertificate, Directory, EgressRule, Environment, IpProtocol, ListenAddress, PortRange,
-    Quotas, Resets, SecurityGroup, Subnet, Vpc,
+    Quotas, Resets, SecurityGroup, Subnet, UNIQUE_LOCAL, Vpc,
 };
 pub use error::{ConfigError, FieldProblem, Problem, Report};
 pub use packets::{DEFAULT_MODERATION, MAX_MODERATION, MIN_MODERATION, Offload};

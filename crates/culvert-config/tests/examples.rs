@@ -108,7 +108,7 @@ fn settings_arrive_where_they_belong() {
         Quotas::default(),
         "the reference shows them"
     );
-    assert_eq!(endpoint.server_v4().to_string(), "10.8.0.1");
+    assert_eq!(endpoint.server_v4().unwrap().to_string(), "10.8.0.1");
     assert_eq!(endpoint.server_v6().unwrap().to_string(), "fd00:8::1");
     let certificate = endpoint.server_certificate.path().unwrap();
     assert!(certificate.is_absolute());

@@ -55,7 +55,7 @@ pub struct Session {
     /// When it was let in.
     pub started: OffsetDateTime,
     /// Its address inside.
-    pub client_ip: Ipv4Addr,
+    pub client_ip: Option<Ipv4Addr>,
     /// Its IPv6 address inside.
     pub client_ip_v6: Option<Ipv6Addr>,
     /// What was carried so far.
@@ -171,7 +171,9 @@ impl Record {
             transport_protocol: client.transport.name(),
             connection_start_time: session.map_or_else(nothing, |session| moment(session.started)),
             connection_last_update_time: moment(self.at),
-            client_ip: session.map_or_else(nothing, |session| session.client_ip.to_string()),
+            client_ip: session
+                .and_then(|session| session.client_ip)
+                .map_or_else(nothing, |address| address.to_string()),
             client_ip_v6: session
                 .and_then(|session| session.client_ip_v6)
                 .map_or_else(nothing, |address| address.to_string()),
@@ -242,7 +244,7 @@ mod tests {
     fn session() -> Session {
         Session {
             started: utc((2026, 11, 22), (9, 14, 3)),
-            client_ip: "10.8.0.130".parse().unwrap(),
+            client_ip: "10.8.0.130".parse().ok(),
             client_ip_v6: None,
             counters: Counters {
                 ingress_bytes: 88213,

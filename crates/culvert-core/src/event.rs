@@ -275,8 +275,8 @@ pub struct ClientStatus {
     pub certificate: Option<CertificateInfo>,
     /// What the client says about itself. Untrusted.
     pub peer_info: PeerInfo,
-    /// Address inside the tunnel.
-    pub v4: Ipv4Addr,
+    /// IPv4 address inside the tunnel.
+    pub v4: Option<Ipv4Addr>,
     /// IPv6 address inside the tunnel.
     pub v6: Option<Ipv6Addr>,
     /// Data cipher.

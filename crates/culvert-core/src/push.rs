@@ -48,8 +48,9 @@ pub(crate) struct ClientOptions<'a> {
     pub(crate) negotiated: &'a Negotiated,
     pub(crate) peer_info: &'a PeerInfo,
     pub(crate) udp: bool,
-    pub(crate) v4: Ipv4Addr,
-    pub(crate) v4_mask: Ipv4Addr,
+    /// Address and mask.
+    pub(crate) v4: Option<(Ipv4Addr, Ipv4Addr)>,
+    /// Address, length of the prefix, the server's address.
     pub(crate) v6: Option<(Ipv6Addr, u8, Ipv6Addr)>,
     pub(crate) peer: PeerId,
     pub(crate) granted: &'a [String],
@@ -59,11 +60,12 @@ pub(crate) struct ClientOptions<'a> {
 }
 
 impl CommonOptions {
-    /// Composes and checks the common part. `v4_gateway` is the server's own address inside the tunnel.
+    /// Composes and checks the common part. `v4_gateway` is the server's own IPv4 address inside the
+    /// tunnel, if it has one.
     pub(crate) fn compose(
         push: &PushSettings,
         keepalive: &Keepalive,
-        v4_gateway: Ipv4Addr,
+        v4_gateway: Option<Ipv4Addr>,
     ) -> Result<Self, SettingsError> {
         let mut options = Vec::new();
         let mut add = |option: String, audience| options.push((option, audience));
@@ -85,7 +87,9 @@ impl CommonOptions {
         for route in &push.routes {
             add(route_option(*route), Audience::Everyone);
         }
-        add(format!("route-gateway {v4_gateway}"), Audience::Everyone);
+        if let Some(gateway) = v4_gateway {
+            add(format!("route-gateway {gateway}"), Audience::Everyone);
+        }
         add("topology subnet".into(), Audience::Everyone);
         add(format!("ping {}", keepalive.ping.as_secs()), Audience::Everyone);
         add(
@@ -166,7 +170,9 @@ impl ClientOptions<'_> {
         if let Some((address, bits, gateway)) = self.v6 {
             own.push(format!("ifconfig-ipv6 {address}/{bits} {gateway}"));
         }
-        own.push(format!("ifconfig {} {}", self.v4, self.v4_mask));
+        if let Some((address, mask)) = self.v4 {
+            own.push(format!("ifconfig {address} {mask}"));
+        }
         if agreed.data_v2 {
             own.push(format!("peer-id {}", self.peer.value()));
         }
@@ -249,13 +255,13 @@ mod tests {
     }
 
     fn reply(push: &PushSettings, negotiated: &Negotiated, peer_info: &str, udp: bool) -> String {
-        let common = CommonOptions::compose(push, &Keepalive::default(), Ipv4Addr::new(10, 8, 0, 1)).unwrap();
+        let common =
+            CommonOptions::compose(push, &Keepalive::default(), Some(Ipv4Addr::new(10, 8, 0, 1))).unwrap();
         let options = ClientOptions {
             negotiated,
             peer_info: &PeerInfo::parse(peer_info),
             udp,
-            v4: Ipv4Addr::new(10, 8, 0, 2),
-            v4_mask: Ipv4Addr::new(255, 255, 255, 0),
+            v4: Some((Ipv4Addr::new(10, 8, 0, 2), Ipv4Addr::new(255, 255, 255, 0))),
             v6: None,
             peer: PeerId::new(0).unwrap(),
             granted: &[],
@@ -368,7 +374,8 @@ mod tests {
             extra: vec!["setenv-safe A 1,route 1.2.3.4".into()],
             ..basic()
         };
-        let error = CommonOptions::compose(&push, &Keepalive::default(), Ipv4Addr::LOCALHOST).unwrap_err();
+        let error =
+            CommonOptions::compose(&push, &Keepalive::default(), Some(Ipv4Addr::LOCALHOST)).unwrap_err();
         assert!(
             error.to_string().contains("setenv-safe A 1,route 1.2.3.4"),
             "{error}"

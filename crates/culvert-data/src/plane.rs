@@ -32,16 +32,18 @@ const V6_MIN_MTU: u16 = 1280;
 pub struct DataPlaneConfig {
     /// Peer ids are below this. Costs 16 bytes of memory each, used or not.
     pub max_peers: u32,
-    /// The client CIDR; at most a /12, what lies beyond is nobody's.
-    pub v4: Ipv4Network,
+    /// The client CIDR; at most a /12, what lies beyond is nobody's. `None`: clients have no IPv4 addresses.
+    pub v4: Option<Ipv4Network>,
     /// The IPv6 prefix of the clients; a client has the same offset in both blocks.
     pub v6: Option<Ipv6Network>,
     /// The server's own address in the tunnel.
-    pub server_v4: Ipv4Addr,
+    pub server_v4: Option<Ipv4Addr>,
     /// The server's own IPv6 address in the tunnel.
     pub server_v6: Option<Ipv6Addr>,
-    /// Clients may reach each other, as far as their filters allow.
+    /// Clients may reach each other over IPv4, as far as their filters allow.
     pub client_to_client: bool,
+    /// The same over IPv6.
+    pub client_to_client_v6: bool,
 }
 
 /// What became of a packet from the link.
@@ -89,7 +91,12 @@ impl DataPlane {
     /// An empty data plane: 4 bytes for each client address, 16 for each possible peer.
     pub fn new(config: DataPlaneConfig) -> Self {
         let max_peers = config.max_peers.min(PeerId::MAX.value() + 1);
-        let addresses = (1u64 << (32 - config.v4.prefix().min(32))).min(MAX_ADDRESSES);
+        let addresses = match (config.v4, config.v6) {
+            (Some(v4), _) => 1u64 << (32 - v4.prefix().min(32)),
+            (None, Some(v6)) => 1u64.checked_shl(128 - u32::from(v6.prefix())).unwrap_or(u64::MAX),
+            (None, None) => 0,
+        };
+        let addresses = addresses.min(MAX_ADDRESSES);
         Self {
             shared: Arc::new(Shared::new(max_peers)),
             peers: (0..max_peers).map(|_| ArcSwapOption::empty()).collect(),
@@ -223,7 +230,7 @@ impl DataPlane {
             return None;
         }
         match header.source {
-            IpAddr::V4(_) => icmp::fragmentation_needed(self.config.server_v4, mtu, ip, out),
+            IpAddr::V4(_) => icmp::fragmentation_needed(self.config.server_v4?, mtu, ip, out),
             IpAddr::V6(_) => icmp::packet_too_big(self.config.server_v6?, mtu.max(V6_MIN_MTU), ip, out),
         }
     }
@@ -245,7 +252,10 @@ impl DataPlane {
     #[inline]
     fn index_of(&self, address: IpAddr) -> Option<usize> {
         let offset = match address {
-            IpAddr::V4(v4) => u64::from(v4.to_bits().checked_sub(self.config.v4.ip().to_bits())?),
+            IpAddr::V4(v4) => {
+                let base = self.config.v4?.ip().to_bits();
+                u64::from(v4.to_bits().checked_sub(base)?)
+            }
             IpAddr::V6(v6) => {
                 let base = self.config.v6?.ip().to_bits();
                 u64::try_from(v6.to_bits().checked_sub(base)?).ok()?
@@ -280,15 +290,24 @@ impl DataPlane {
     #[inline]
     fn is_server(&self, address: IpAddr) -> bool {
         match address {
-            IpAddr::V4(v4) => v4 == self.config.server_v4,
+            IpAddr::V4(v4) => Some(v4) == self.config.server_v4,
             IpAddr::V6(v6) => Some(v6) == self.config.server_v6,
+        }
+    }
+
+    /// Whether clients may reach each other over the family of this address.
+    #[inline]
+    fn between_clients(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(_) => self.config.client_to_client,
+            IpAddr::V6(_) => self.config.client_to_client_v6,
         }
     }
 
     #[inline]
     fn is_client(&self, address: IpAddr) -> bool {
         match address {
-            IpAddr::V4(v4) => self.config.v4.contains(v4),
+            IpAddr::V4(v4) => self.config.v4.is_some_and(|network| network.contains(v4)),
             IpAddr::V6(v6) => self.config.v6.is_some_and(|network| network.contains(v6)),
         }
     }

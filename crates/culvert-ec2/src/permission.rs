@@ -10,6 +10,8 @@ use crate::form::{filled, network, unsupported};
 const LIST: &str = "IpPermissions";
 /// Members of a form that stand for one permission with one range.
 const FLAT: [&str; 4] = ["IpProtocol", "FromPort", "ToPort", "CidrIp"];
+/// ICMP over IPv6.
+const ICMPV6: &str = "icmpv6";
 /// What stands for all types or codes.
 const ALL: i64 = -1;
 
@@ -22,9 +24,11 @@ pub(crate) fn permissions(form: &Group<'_>) -> Result<Vec<Permission>, ApiError>
     }
     let mut permissions = Vec::new();
     if FLAT.iter().any(|member| form.text(member).is_some()) {
+        let protocol = protocol(form)?;
+        check_family(form, protocol, true, false)?;
         permissions.push(Permission {
             network: v4(form, "CidrIp")?,
-            protocol: protocol(form)?,
+            protocol,
             description: None,
         });
     }
@@ -47,6 +51,7 @@ fn in_list(form: &Group<'_>, permissions: &mut Vec<Permission>) -> Result<(), Ap
     if v4_ranges.is_empty() && v6_ranges.is_empty() {
         return Err(form.missing("IpRanges").into());
     }
+    check_family(form, protocol, !v4_ranges.is_empty(), !v6_ranges.is_empty())?;
     let mut push = |network, range: &Group<'_>| {
         permissions.push(Permission {
             network,
@@ -97,17 +102,35 @@ fn protocol(form: &Group<'_>) -> Result<IpProtocol, ApiError> {
         "tcp" | "6" => Ok(IpProtocol::Tcp(ports(form)?)),
         "udp" | "17" => Ok(IpProtocol::Udp(ports(form)?)),
         "icmp" | "1" => Ok(icmp(form)?),
-        "icmpv6" | "58" => {
-            let cure = "Client VPN endpoints carry only IPv4 here; leave the rule out";
-            Err(unsupported("IpProtocol=icmpv6", cure))
+        // Without types it is about all of them.
+        ICMPV6 | "58" if form.text("FromPort").is_none() && form.text("ToPort").is_none() => {
+            Ok(IpProtocol::Icmp)
         }
+        ICMPV6 | "58" => Ok(icmp(form)?),
         other if other.parse::<u8>().is_ok() => {
-            let cure = "use -1, tcp, udp or icmp";
+            let cure = "use -1, tcp, udp, icmp or icmpv6";
             Err(unsupported(&["IpProtocol=", other].concat(), cure))
         }
         _ => Err(form
-            .invalid(MEMBER, "It must be -1, tcp, udp, icmp, or the number of one")
+            .invalid(
+                MEMBER,
+                "It must be -1, tcp, udp, icmp, icmpv6, or the number of one",
+            )
             .into()),
+    }
+}
+
+/// ICMP is of IPv4, ICMPv6 of IPv6: which of them is meant follows from the network afterwards.
+fn check_family(form: &Group<'_>, protocol: IpProtocol, v4: bool, v6: bool) -> Result<(), ParamError> {
+    const MEMBER: &str = "IpProtocol";
+    if !matches!(protocol, IpProtocol::Icmp | IpProtocol::IcmpType { .. }) {
+        return Ok(());
+    }
+    let name = form.required(MEMBER)?.to_ascii_lowercase();
+    match matches!(name.as_str(), ICMPV6 | "58") {
+        true if v4 => Err(form.invalid(MEMBER, "With IPv4 networks it must be icmp")),
+        false if v6 => Err(form.invalid(MEMBER, "With IPv6 networks it must be icmpv6")),
+        _ => Ok(()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnetwork::{Ipv4Network, Ipv6Network};
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 
 use crate::PoolError;
 
@@ -15,50 +15,49 @@ pub const SMALLEST_PREFIX: u8 = 30;
 /// Index of the server's own address.
 pub(crate) const SERVER: u32 = 1;
 
-/// The IPv4 block with its parallel IPv6 prefix; valid by construction.
+/// Addresses used of an IPv6 prefix that has no IPv4 block beside it: more than an endpoint has clients.
+const LONE_V6_SIZE: u32 = 1 << 17;
+
+/// Prefix length of the smallest IPv6 prefix alone: one client.
+const SMALLEST_V6_PREFIX: u8 = 126;
+
+/// The IPv4 block, the IPv6 prefix, or both in parallel; valid by construction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block {
-    v4: Ipv4Network,
+    v4: Option<Ipv4Network>,
     v6: Option<Ipv6Network>,
+    size: u32,
 }
 
 impl Block {
-    pub(crate) fn new(v4: Ipv4Network, v6: Option<Ipv6Network>) -> Result<Self, PoolError> {
-        if !(LARGEST_PREFIX..=SMALLEST_PREFIX).contains(&v4.prefix()) {
-            return Err(PoolError::SizeOutOfRange { block: v4 });
-        }
-        if v4.ip() != v4.network() {
-            return Err(PoolError::HostBitsSet {
-                block: v4,
-                network: v4.network(),
-            });
+    pub(crate) fn new(v4: Option<Ipv4Network>, v6: Option<Ipv6Network>) -> Result<Self, PoolError> {
+        if let Some(v4) = v4 {
+            check_v4(v4)?;
         }
         if let Some(v6) = v6 {
-            let longest = 96 + v4.prefix();
-            if v6.prefix() > longest {
-                return Err(PoolError::V6TooSmall { v6, v4, longest });
-            }
-            if v6.ip() != v6.network() {
-                return Err(PoolError::HostBitsSetV6 {
-                    block: v6,
-                    network: v6.network(),
-                });
-            }
+            check_v6(v6, v4)?;
         }
-        Ok(Self { v4, v6 })
+        let size = match (v4, v6) {
+            (Some(v4), _) => 1 << (32 - u32::from(v4.prefix())),
+            (None, Some(v6)) => 1u32
+                .checked_shl(128 - u32::from(v6.prefix()))
+                .map_or(LONE_V6_SIZE, |size| size.min(LONE_V6_SIZE)),
+            (None, None) => return Err(PoolError::NoBlock),
+        };
+        Ok(Self { v4, v6, size })
     }
 
-    pub(crate) fn v4_network(&self) -> Ipv4Network {
-        self.v4
-    }
-
-    pub(crate) fn has_v6(&self) -> bool {
-        self.v6.is_some()
+    /// The block of the same family as an address.
+    pub(crate) fn network_of(&self, address: IpAddr) -> Option<IpNetwork> {
+        match address {
+            IpAddr::V4(_) => self.v4.map(IpNetwork::V4),
+            IpAddr::V6(_) => self.v6.map(IpNetwork::V6),
+        }
     }
 
     /// Number of addresses, network and broadcast included; at most 2^20.
     pub(crate) fn size(&self) -> u32 {
-        1 << (32 - u32::from(self.v4.prefix()))
+        self.size
     }
 
     /// First index a client can get.
@@ -81,8 +80,9 @@ impl Block {
     }
 
     /// The IPv4 address of an index below [`Block::size`].
-    pub(crate) fn v4(&self, index: u32) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.v4.ip().to_bits() | index)
+    pub(crate) fn v4(&self, index: u32) -> Option<Ipv4Addr> {
+        self.v4
+            .map(|network| Ipv4Addr::from_bits(network.ip().to_bits() | index))
     }
 
     /// The IPv6 address of an index below [`Block::size`].
@@ -91,11 +91,19 @@ impl Block {
             .map(|network| Ipv6Addr::from_bits(network.ip().to_bits() | u128::from(index)))
     }
 
+    /// The IPv4 address of an index below [`Block::size`], or its IPv6 address: one of them is there.
+    pub(crate) fn address(&self, index: u32) -> IpAddr {
+        match (self.v4(index), self.v6(index)) {
+            (Some(v4), _) => v4.into(),
+            (None, v6) => v6.unwrap_or(Ipv6Addr::UNSPECIFIED).into(),
+        }
+    }
+
     /// The index of an address, or `None` when it is in neither block.
     pub(crate) fn index_of(&self, address: IpAddr) -> Option<u32> {
         match address {
             IpAddr::V4(v4) => {
-                let offset = v4.to_bits().checked_sub(self.v4.ip().to_bits())?;
+                let offset = v4.to_bits().checked_sub(self.v4?.ip().to_bits())?;
                 (offset < self.size()).then_some(offset)
             }
             IpAddr::V6(v6) => {
@@ -104,4 +112,35 @@ impl Block {
             }
         }
     }
+}
+
+fn check_v4(v4: Ipv4Network) -> Result<(), PoolError> {
+    if !(LARGEST_PREFIX..=SMALLEST_PREFIX).contains(&v4.prefix()) {
+        return Err(PoolError::SizeOutOfRange { block: v4 });
+    }
+    if v4.ip() != v4.network() {
+        return Err(PoolError::HostBitsSet {
+            block: v4,
+            network: v4.network(),
+        });
+    }
+    Ok(())
+}
+
+fn check_v6(v6: Ipv6Network, v4: Option<Ipv4Network>) -> Result<(), PoolError> {
+    match v4 {
+        Some(v4) if v6.prefix() > 96 + v4.prefix() => {
+            let longest = 96 + v4.prefix();
+            return Err(PoolError::V6TooSmall { v6, v4, longest });
+        }
+        None if v6.prefix() > SMALLEST_V6_PREFIX => return Err(PoolError::LoneV6TooSmall { block: v6 }),
+        _ => {}
+    }
+    if v6.ip() != v6.network() {
+        return Err(PoolError::HostBitsSetV6 {
+            block: v6,
+            network: v6.network(),
+        });
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnetwork::{Ipv4Network, Ipv6Network};
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 
 /// Why a pool could not be built or an address could not be handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +40,15 @@ pub enum PoolError {
         /// The longest prefix that would do.
         longest: u8,
     },
+    /// The IPv6 prefix, which has no IPv4 block beside it, has no room for a client.
+    #[error("the client IPv6 CIDR {block} has no room for a client; use a prefix of /126 or shorter")]
+    LoneV6TooSmall {
+        /// The prefix as configured.
+        block: Ipv6Network,
+    },
+    /// There is neither an IPv4 block nor an IPv6 prefix.
+    #[error("there are no client addresses; give a client CIDR of either family")]
+    NoBlock,
     /// Every address is taken or reserved.
     #[error("all {capacity} client addresses are in use; use a larger client CIDR or end idle sessions")]
     Exhausted {
@@ -50,16 +59,19 @@ pub enum PoolError {
     #[error("the static address {0} is in use by another session; end that session first")]
     AddressInUse(IpAddr),
     /// The wanted static address is not in the client CIDR at all.
-    #[error("the static address {address} is outside the client CIDR {v4}; choose one inside it")]
+    #[error("the static address {address} is outside the client CIDR {block}; choose one inside it")]
     OutsideRange {
         /// The wanted address.
         address: IpAddr,
-        /// The endpoint's IPv4 block.
-        v4: Ipv4Network,
+        /// The endpoint's block of its family.
+        block: IpNetwork,
     },
     /// The wanted static address is the network, server or broadcast address.
     #[error("{0} is the network, server or broadcast address of the client CIDR; choose another address")]
     NotAssignable(IpAddr),
+    /// An IPv4 address was wanted from an endpoint without IPv4.
+    #[error("the static address {0} needs IPv4, but this endpoint has no client IPv4 CIDR")]
+    NoV4(Ipv4Addr),
     /// An IPv6 address was wanted from an endpoint without IPv6.
     #[error("the static address {0} needs IPv6, but this endpoint has no client IPv6 CIDR")]
     NoV6(Ipv6Addr),

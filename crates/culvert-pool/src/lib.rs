@@ -9,12 +9,12 @@
 //!
 //! ```
 //! # use culvert_pool::{Pool, PoolConfig};
-//! let config = PoolConfig { v4: "10.8.0.0/22".parse().unwrap(), v6: None, sticky: true };
+//! let config = PoolConfig { v4: "10.8.0.0/22".parse().ok(), v6: None, sticky: true };
 //! let mut pool = Pool::new(config).unwrap();
 //! let lease = pool.allocate("ana", None).unwrap();
-//! assert_eq!(lease.v4.to_string(), "10.8.0.2");
+//! assert_eq!(lease.v4.unwrap().to_string(), "10.8.0.2");
 //! pool.release(lease);
-//! assert_eq!(pool.allocate("ana", None).unwrap().v4.to_string(), "10.8.0.2");
+//! assert_eq!(pool.allocate("ana", None).unwrap().v4.unwrap().to_string(), "10.8.0.2");
 //! ```
 
 #![forbid(unsafe_code)]

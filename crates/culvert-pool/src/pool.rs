@@ -13,12 +13,20 @@ use crate::slots::{Slots, State};
 /// What a pool hands out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
-    /// The client CIDR, /30 to /12, host bits zero.
-    pub v4: Ipv4Network,
-    /// IPv6 prefix with at least as many addresses; a client's IPv6 address has the same index as its IPv4 one.
+    /// The client CIDR, /30 to /12, host bits zero. One of the two families must be there.
+    pub v4: Option<Ipv4Network>,
+    /// IPv6 prefix with at least as many addresses; a client's IPv6 address has the same index as its IPv4 one. Where it is
+    /// alone, its first 131,072 addresses are used.
     pub v6: Option<Ipv6Network>,
     /// Give a returning identity the address it had last, when that is free.
     pub sticky: bool,
+}
+
+impl PoolConfig {
+    /// How many clients there is room for; 0 when this can't be a pool.
+    pub fn capacity(&self) -> u32 {
+        Block::new(self.v4, self.v6).map_or(0, |block| block.capacity())
+    }
 }
 
 /// A fixed address an operator assigned to an identity. With both given they must have the same index;
@@ -35,8 +43,8 @@ pub struct StaticAddress {
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lease {
-    /// The client's IPv4 address.
-    pub v4: Ipv4Addr,
+    /// The client's IPv4 address, when the endpoint has an IPv4 block.
+    pub v4: Option<Ipv4Addr>,
     /// The client's IPv6 address, when the endpoint has an IPv6 prefix.
     pub v6: Option<Ipv6Addr>,
     /// Offset of both addresses from the start of their block.
@@ -66,8 +74,8 @@ impl Pool {
     /// Builds an empty pool; takes a few kilobytes at any size.
     ///
     /// # Errors
-    /// [`PoolError::SizeOutOfRange`], [`PoolError::HostBitsSet`], [`PoolError::HostBitsSetV6`] or
-    /// [`PoolError::V6TooSmall`] when the blocks cannot be a pool.
+    /// [`PoolError::NoBlock`], [`PoolError::SizeOutOfRange`], [`PoolError::HostBitsSet`], [`PoolError::HostBitsSetV6`],
+    /// [`PoolError::V6TooSmall`] or [`PoolError::LoneV6TooSmall`] when the blocks cannot be a pool.
     pub fn new(config: PoolConfig) -> Result<Self, PoolError> {
         let block = Block::new(config.v4, config.v6)?;
         Ok(Self {
@@ -80,7 +88,7 @@ impl Pool {
     }
 
     /// The server's own IPv4 address: the first host of the block.
-    pub fn server_v4(&self) -> Ipv4Addr {
+    pub fn server_v4(&self) -> Option<Ipv4Addr> {
         self.block.v4(SERVER)
     }
 
@@ -129,7 +137,9 @@ impl Pool {
     /// Takes an address back. A lease of another pool is ignored.
     pub fn release(&mut self, lease: Lease) {
         let index = lease.index;
-        if !self.block.is_assignable(index) || self.block.v4(index) != lease.v4 {
+        if !self.block.is_assignable(index)
+            || (self.block.v4(index), self.block.v6(index)) != (lease.v4, lease.v6)
+        {
             return;
         }
         match self.slots.state(index) {
@@ -179,15 +189,16 @@ impl Pool {
     fn resolve(&self, wanted: StaticAddress) -> Result<Option<u32>, PoolError> {
         let address: IpAddr = match (wanted.v4, wanted.v6) {
             (None, None) => return Ok(None),
-            (_, Some(v6)) if !self.block.has_v6() => return Err(PoolError::NoV6(v6)),
+            (_, Some(v6)) if self.block.network_of(v6.into()).is_none() => return Err(PoolError::NoV6(v6)),
+            (Some(v4), _) if self.block.network_of(v4.into()).is_none() => return Err(PoolError::NoV4(v4)),
             (Some(v4), _) => v4.into(),
             (None, Some(v6)) => v6.into(),
         };
-        let outside = PoolError::OutsideRange {
-            address,
-            v4: self.block.v4_network(),
-        };
-        let index = self.block.index_of(address).ok_or(outside)?;
+        let index = self.block.index_of(address).ok_or_else(|| {
+            // There is a block of its family, as was just seen.
+            let block = self.block.network_of(address).unwrap_or_else(|| address.into());
+            PoolError::OutsideRange { address, block }
+        })?;
         if !self.block.is_assignable(index) {
             return Err(PoolError::NotAssignable(address));
         }
@@ -205,7 +216,7 @@ impl Pool {
             State::Released => self.slots.take_released(index, State::InUse),
             State::Reserved => self.slots.set_state(index, State::ReservedInUse),
             State::InUse | State::ReservedInUse => {
-                return Err(PoolError::AddressInUse(self.block.v4(index).into()));
+                return Err(PoolError::AddressInUse(self.block.address(index)));
             }
         }
         self.forget(index);
@@ -287,7 +298,7 @@ mod tests {
     fn pool(v4: &str, v6: Option<&str>, sticky: bool) -> Pool {
         let v6 = v6.map(|v6| v6.parse().unwrap());
         Pool::new(PoolConfig {
-            v4: v4.parse().unwrap(),
+            v4: v4.parse().ok(),
             v6,
             sticky,
         })
@@ -304,9 +315,12 @@ mod tests {
     #[test]
     fn the_smallest_pool_serves_exactly_one_client() {
         let mut pool = pool("192.0.2.4/30", None, true);
-        assert_eq!(pool.server_v4().to_string(), "192.0.2.5");
+        assert_eq!(pool.server_v4().unwrap().to_string(), "192.0.2.5");
         let lease = pool.allocate("a", None).unwrap();
-        assert_eq!((lease.v4.to_string().as_str(), lease.index), ("192.0.2.6", 2));
+        assert_eq!(
+            (lease.v4.unwrap().to_string().as_str(), lease.index),
+            ("192.0.2.6", 2)
+        );
         assert_eq!(
             pool.allocate("b", None),
             Err(PoolError::Exhausted { capacity: 1 })
@@ -345,6 +359,51 @@ mod tests {
         assert_eq!(pool.index_of("10.8.3.255".parse().unwrap()), Some(1023));
         assert_eq!(pool.index_of("10.8.4.0".parse().unwrap()), None);
         assert_eq!(pool.index_of("10.7.255.255".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn an_ipv6_prefix_alone_is_a_pool_of_its_first_addresses() {
+        let config = |v6: &str| PoolConfig {
+            v4: None,
+            v6: v6.parse().ok(),
+            sticky: true,
+        };
+        let mut pool = Pool::new(config("fd00:1::/64")).unwrap();
+        assert_eq!(
+            (pool.capacity(), config("fd00:1::/64").capacity()),
+            (131_069, 131_069)
+        );
+        assert_eq!(
+            (pool.server_v4(), pool.index_of("10.8.0.2".parse().unwrap())),
+            (None, None)
+        );
+        let lease = pool.allocate("a", None).unwrap();
+        assert_eq!(
+            (lease.v4, lease.v6.unwrap().to_string().as_str()),
+            (None, "fd00:1::2")
+        );
+        pool.release(lease);
+        assert_eq!(pool.in_use(), 0);
+        let needs_v4 = pool.allocate("a", v4("10.8.0.5"));
+        assert_eq!(needs_v4, Err(PoolError::NoV4("10.8.0.5".parse().unwrap())));
+        let own = StaticAddress {
+            v4: None,
+            v6: "fd00:1::2".parse().ok(),
+        };
+        let held = pool.allocate("a", Some(own)).unwrap();
+        let again = pool.allocate("b", Some(own));
+        assert_eq!(again, Err(PoolError::AddressInUse(held.v6.unwrap().into())));
+        assert_eq!(Pool::new(config("fd00:1::4/126")).unwrap().capacity(), 1);
+        assert!(matches!(
+            Pool::new(config("fd00:1::/127")),
+            Err(PoolError::LoneV6TooSmall { .. })
+        ));
+        let nothing = PoolConfig {
+            v4: None,
+            v6: None,
+            sticky: true,
+        };
+        assert!(matches!(Pool::new(nothing), Err(PoolError::NoBlock)));
     }
 
     #[test]
@@ -403,7 +462,11 @@ mod tests {
         pool.reserve_static(v4("10.8.0.3").unwrap()).unwrap();
         for n in 0..4 {
             assert_ne!(
-                pool.allocate(&format!("{n}"), None).unwrap().v4.to_string(),
+                pool.allocate(&format!("{n}"), None)
+                    .unwrap()
+                    .v4
+                    .unwrap()
+                    .to_string(),
                 "10.8.0.3"
             );
         }
@@ -430,7 +493,10 @@ mod tests {
         });
         assert!(refused(pool4.allocate("a", v6)).contains("no client IPv6 CIDR"));
         let mut pool6 = pool("10.8.0.0/24", Some("fd00::/64"), true);
-        assert_eq!(pool6.allocate("a", v6).unwrap().v4.to_string(), "10.8.0.5");
+        assert_eq!(
+            pool6.allocate("a", v6).unwrap().v4.unwrap().to_string(),
+            "10.8.0.5"
+        );
         let both = StaticAddress {
             v4: Some("10.8.0.9".parse().unwrap()),
             v6: Some("fd00::7".parse().unwrap()),
@@ -444,7 +510,7 @@ mod tests {
         let new = |v4: &str, v6: Option<&str>| {
             let v6 = v6.map(|v6| v6.parse().unwrap());
             Pool::new(PoolConfig {
-                v4: v4.parse().unwrap(),
+                v4: v4.parse().ok(),
                 v6,
                 sticky: true,
             })

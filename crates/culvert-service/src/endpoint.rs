@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use ipnetwork::Ipv4Network;
+use ipnetwork::{IpNetwork, Ipv4Network, Ipv6Network};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -25,8 +25,17 @@ pub struct Endpoint {
     pub applied: Option<OffsetDateTime>,
     /// Text for people.
     pub description: Option<String>,
-    /// Where client addresses come from.
-    pub client_cidr_block: Ipv4Network,
+    /// The families of addresses it is reached over.
+    #[serde(default)]
+    pub endpoint_ip_address_type: IpAddressType,
+    /// The families of addresses it carries.
+    #[serde(default)]
+    pub traffic_ip_address_type: IpAddressType,
+    /// Where clients' IPv4 addresses come from, if it carries IPv4.
+    pub client_cidr_block: Option<Ipv4Network>,
+    /// Where clients' IPv6 addresses come from, if it carries IPv6: a /64 it was given when it was made.
+    #[serde(default)]
+    pub client_ipv6_cidr_block: Option<Ipv6Network>,
     /// The certificate it shows to clients.
     pub server_certificate: CertificateArn,
     /// How clients prove who they are: one or two methods, in the order they were given.
@@ -72,6 +81,47 @@ pub struct Endpoint {
     pub crl: Option<StoredCrl>,
 }
 
+impl Endpoint {
+    /// Where client addresses come from.
+    pub fn client_blocks(&self) -> impl Iterator<Item = IpNetwork> {
+        let v4 = self.client_cidr_block.map(IpNetwork::V4);
+        v4.into_iter()
+            .chain(self.client_ipv6_cidr_block.map(IpNetwork::V6))
+    }
+}
+
+/// Families of addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IpAddressType {
+    /// IPv4.
+    #[default]
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+    /// Both.
+    DualStack,
+}
+
+impl IpAddressType {
+    /// Whether IPv4 is among them.
+    pub fn v4(self) -> bool {
+        self != Self::Ipv6
+    }
+
+    /// Whether IPv6 is among them.
+    pub fn v6(self) -> bool {
+        self != Self::Ipv4
+    }
+
+    /// Whether the family of this network is among them.
+    pub fn has(self, network: IpNetwork) -> bool {
+        match network {
+            IpNetwork::V4(_) => self.v4(),
+            IpNetwork::V6(_) => self.v6(),
+        }
+    }
+}
+
 /// Where an endpoint is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EndpointState {
@@ -106,6 +156,16 @@ pub enum Transport {
     Udp,
     /// TCP.
     Tcp,
+}
+
+impl Transport {
+    /// The one that this isn't.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Udp => Self::Tcp,
+            Self::Tcp => Self::Udp,
+        }
+    }
 }
 
 /// Where a connection log goes.

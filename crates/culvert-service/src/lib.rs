@@ -39,7 +39,8 @@ pub use certificates::Certificates;
 pub use crl::{Crl, Crls};
 pub use culvert_policy::{RuleEvaluation, Service};
 pub use endpoint::{
-    AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
+    AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, IpAddressType,
+    Transport,
 };
 pub use environment::{
     Directory, EgressRule, Environment, IpProtocol, ListenAddress, PortRange, Quotas, Subnet, Vpc,

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::certificate::Certificate;
-use crate::endpoint::{AuthenticationMethod, Endpoint, Transport};
+use crate::endpoint::{AuthenticationMethod, Endpoint, IpAddressType, Transport};
 use crate::environment::Environment;
 use crate::id::EndpointId;
 
@@ -31,7 +31,6 @@ impl Endpoint {
         let mut text = String::from("client\ndev tun\n");
         self.write_remotes(&mut text, environment);
         text.push_str("resolv-retry infinite\nnobind\nremote-cert-tls server\ncipher AES-256-GCM\nverb 3\n");
-        // Text in memory takes every write.
         let _ = write!(text, "<ca>\n{}\n</ca>\n", server.authority().trim());
         let by_password =
             |method: &AuthenticationMethod| matches!(method, AuthenticationMethod::Directory { .. });
@@ -45,8 +44,18 @@ impl Endpoint {
         text
     }
 
-    /// Name or address that clients reach it by, where that isn't [a DNS name of its own](Environment::dns_name).
-    pub fn host(&self, environment: &Environment) -> Option<String> {
+    /// Names or addresses clients reach it by, best first; none: by [a DNS name of its own](Environment::dns_name).
+    pub fn hosts(&self, environment: &Environment) -> Vec<String> {
+        let families = self.endpoint_ip_address_type;
+        let over_v4 = self.ipv4_host(environment).filter(|_| families.v4());
+        let over_v6 = environment.ipv6_host.as_ref().or(environment.host.as_ref());
+        let over_v6 = over_v6.filter(|_| families.v6()).cloned();
+        let mut hosts: Vec<String> = over_v4.into_iter().chain(over_v6).collect();
+        hosts.dedup();
+        hosts
+    }
+
+    fn ipv4_host(&self, environment: &Environment) -> Option<String> {
         let Some(address) = self.listen_address else {
             return environment.host.clone();
         };
@@ -60,25 +69,39 @@ impl Endpoint {
     }
 
     fn write_remotes(&self, text: &mut String, environment: &Environment) {
-        let (first, second) = match self.transport {
-            Transport::Udp => ("udp", "tcp"),
-            Transport::Tcp => ("tcp", "udp"),
-        };
-        let own = self.host(environment);
-        let (has_own_name, port) = (own.is_none(), self.vpn_port);
-        let host = own.unwrap_or_else(|| environment.dns_name(&self.id));
+        let mut hosts = self.hosts(environment);
+        let has_own_name = hosts.is_empty();
+        if has_own_name {
+            hosts.push(environment.dns_name(&self.id));
+        }
+        let own = self.protocol(self.transport);
         // Text in memory takes every write.
-        let _ = if environment.both_transports {
-            writeln!(
-                text,
-                "remote {host} {port} {first}\nremote {host} {port} {second}\nserver-poll-timeout {POLL_SECONDS}"
-            )
+        if environment.both_transports {
+            for protocol in [own, self.protocol(self.transport.other())] {
+                for host in &hosts {
+                    let _ = writeln!(text, "remote {host} {} {protocol}", self.vpn_port);
+                }
+            }
+            let _ = writeln!(text, "server-poll-timeout {POLL_SECONDS}");
         } else {
-            writeln!(text, "proto {first}\nremote {host} {port}")
-        };
+            let _ = writeln!(text, "proto {own}");
+            for host in &hosts {
+                let _ = writeln!(text, "remote {host} {}", self.vpn_port);
+            }
+        }
         if has_own_name {
             // Any label before the name leads to the endpoint.
             text.push_str("remote-random-hostname\n");
+        }
+    }
+
+    /// A transport in the words of `proto`: without a number, the client takes what the host's name leads to.
+    fn protocol(&self, transport: Transport) -> &'static str {
+        match (transport, self.endpoint_ip_address_type) {
+            (Transport::Udp, IpAddressType::Ipv4 | IpAddressType::DualStack) => "udp",
+            (Transport::Udp, IpAddressType::Ipv6) => "udp6",
+            (Transport::Tcp, IpAddressType::Ipv4 | IpAddressType::DualStack) => "tcp",
+            (Transport::Tcp, IpAddressType::Ipv6) => "tcp6",
         }
     }
 }
@@ -192,7 +215,7 @@ mod tests {
         let mut environment = environment();
         let mut endpoint = endpoint();
         endpoint.listen_address = "192.0.2.2".parse().ok();
-        let host = |environment: &Environment| endpoint.host(environment).unwrap();
+        let host = |environment: &Environment| endpoint.hosts(environment).remove(0);
         let listen = |address: &str, host: Option<&str>| ListenAddress {
             address: address.parse().unwrap(),
             host: host.map(str::to_owned),
@@ -211,6 +234,57 @@ mod tests {
         assert_eq!(host(&environment), "two.example.com");
         environment.listen = vec![listen("192.0.2.1", None)];
         assert_eq!(host(&environment), "192.0.2.2", "it is declared no more");
+    }
+
+    #[test]
+    fn each_family_outside_has_its_protocol_and_its_host() {
+        let mut environment = environment();
+        let mut endpoint = endpoint();
+        let lines = |endpoint: &Endpoint, environment: &Environment| {
+            let text = endpoint.client_configuration(environment, &server(None));
+            let wanted = |line: &&str| line.starts_with("proto") || line.starts_with("remote ");
+            text.lines().filter(wanted).collect::<Vec<_>>().join(", ")
+        };
+        endpoint.endpoint_ip_address_type = IpAddressType::Ipv6;
+        let own = environment.dns_name(&endpoint.id);
+        assert_eq!(
+            lines(&endpoint, &environment),
+            format!("proto udp6, remote {own} 443")
+        );
+        environment.host = Some("192.0.2.1".into());
+        environment.ipv6_host = Some("2001:db8::1".into());
+        for (families, transport, wanted) in [
+            (
+                IpAddressType::Ipv4,
+                Transport::Udp,
+                "proto udp, remote 192.0.2.1 443",
+            ),
+            (
+                IpAddressType::Ipv6,
+                Transport::Udp,
+                "proto udp6, remote 2001:db8::1 443",
+            ),
+            (
+                IpAddressType::Ipv6,
+                Transport::Tcp,
+                "proto tcp6, remote 2001:db8::1 443",
+            ),
+            (
+                IpAddressType::DualStack,
+                Transport::Tcp,
+                "proto tcp, remote 192.0.2.1 443, remote 2001:db8::1 443",
+            ),
+        ] {
+            (endpoint.endpoint_ip_address_type, endpoint.transport) = (families, transport);
+            assert_eq!(lines(&endpoint, &environment), wanted);
+        }
+        (environment.host, environment.ipv6_host) = (Some("vpn.example.com".into()), None);
+        endpoint.endpoint_ip_address_type = IpAddressType::DualStack;
+        assert_eq!(
+            lines(&endpoint, &environment),
+            "proto tcp, remote vpn.example.com 443",
+            "a name leads to both"
+        );
     }
 
     #[test]

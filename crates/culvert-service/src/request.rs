@@ -9,7 +9,7 @@ use ipnetwork::{IpNetwork, Ipv4Network};
 use time::OffsetDateTime;
 
 use crate::certificate::PrivateKeyPem;
-use crate::endpoint::Transport;
+use crate::endpoint::{IpAddressType, Transport};
 use crate::id::CertificateArn;
 use crate::parts::Access;
 
@@ -25,7 +25,11 @@ pub struct Repeat {
 /// An endpoint that is wished for. `None` is what the caller left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateEndpoint {
-    /// Where client addresses come from.
+    /// The families of addresses it is reached over.
+    pub endpoint_ip_address_type: Option<IpAddressType>,
+    /// The families of addresses it carries.
+    pub traffic_ip_address_type: Option<IpAddressType>,
+    /// Where clients' IPv4 addresses come from.
     pub client_cidr_block: Option<Ipv4Network>,
     /// ARN of the server certificate, as it was given.
     pub server_certificate_arn: String,

@@ -119,6 +119,8 @@ fn ec2(store: Arc<dyn Store>) -> Ec2 {
         host: None,
         listen: Vec::new(),
         both_transports: false,
+        ipv6_host: None,
+        client_ipv6_range: "fd00::/8".parse().unwrap(),
         vpcs: Vec::new(),
         subnets: Vec::new(),
         security_groups: Vec::new(),

@@ -1,7 +1,5 @@
 //! What two endpoints of one machine cannot have in common.
 
-use ipnetwork::IpNetwork;
-
 use super::{EndpointConfig, overlap};
 use crate::error::Fault;
 
@@ -27,7 +25,10 @@ pub(super) fn conflicts(one: &EndpointConfig, other: &EndpointConfig) -> Vec<(&'
             "give each a device of its own, or leave the key out",
         );
     }
-    if blocks(one).any(|block| blocks(other).any(|taken| overlap(block, taken))) {
+    if one
+        .client_blocks()
+        .any(|block| other.client_blocks().any(|taken| overlap(block, taken)))
+    {
         let message = format!("the client CIDR overlaps that of the endpoint {:?}", other.name);
         refuse(
             "client_cidr_block",
@@ -54,11 +55,4 @@ pub(super) fn conflicts(one: &EndpointConfig, other: &EndpointConfig) -> Vec<(&'
         );
     }
     found
-}
-
-fn blocks(endpoint: &EndpointConfig) -> impl Iterator<Item = IpNetwork> {
-    let v6 = endpoint.client_ipv6_cidr_block.map(IpNetwork::V6);
-    [Some(IpNetwork::V4(endpoint.client_cidr_block)), v6]
-        .into_iter()
-        .flatten()
 }

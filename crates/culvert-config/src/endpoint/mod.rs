@@ -39,7 +39,7 @@ pub use crypto::{DataCipher, Digest, TlsVersion};
 pub use network::{Keepalive, Mssfix, NatRule, Route, StaticClient, TargetNetwork, TransportProtocols};
 pub use pem::Pem;
 pub use validate::overlap;
-pub(crate) use validate::{check_device_name, default_device};
+pub(crate) use validate::{check_device_name, default_device, special_purpose};
 
 /// The port AWS Client VPN endpoints use unless told otherwise.
 pub const DEFAULT_VPN_PORT: NonZeroU16 = NonZeroU16::new(443).expect("443 is not zero");
@@ -69,8 +69,9 @@ pub struct EndpointSpec {
     pub name: String,
     /// Text for people, at most 255 characters.
     pub description: Option<String>,
-    /// Where client addresses come from: /30 to /12. The first host is the server's own address.
-    pub client_cidr_block: Ipv4Network,
+    /// Where clients' IPv4 addresses come from: /30 to /12. The first host is the server's own address. `None`: the endpoint
+    /// carries IPv6 only.
+    pub client_cidr_block: Option<Ipv4Network>,
     /// IPv6 prefix for clients, at least as large as `client_cidr_block`.
     pub client_ipv6_cidr_block: Option<Ipv6Network>,
     /// UDP, TCP or both, on the same port.
@@ -123,8 +124,10 @@ pub struct EndpointSpec {
     pub authorization_rules: Vec<AuthorizationRule>,
     /// Which of the rules that cover a destination count.
     pub rule_evaluation: RuleEvaluation,
-    /// Lets clients reach each other, where an authorization rule for the client CIDR allows it.
+    /// Lets clients reach each other over IPv4, where an authorization rule for the client CIDR allows it.
     pub client_to_client: bool,
+    /// The same over IPv6.
+    pub client_to_client_ipv6: bool,
     /// What clients may begin with the networks behind the endpoint, where security groups apply; `None`: what the rules
     /// allow.
     pub egress: Option<Vec<EgressRule>>,
@@ -166,7 +169,7 @@ impl EndpointSpec {
     /// An endpoint with the defaults for everything that has one.
     pub fn new(
         name: impl Into<String>,
-        client_cidr_block: Ipv4Network,
+        client_cidr_block: impl Into<Option<Ipv4Network>>,
         server_certificate: impl Into<Pem>,
         server_private_key: impl Into<Pem>,
         authentication: Authentication,
@@ -181,7 +184,7 @@ impl EndpointSpec {
         Self {
             name: name.into(),
             description: None,
-            client_cidr_block,
+            client_cidr_block: client_cidr_block.into(),
             client_ipv6_cidr_block: None,
             transport_protocol: TransportProtocols::Udp,
             listen_addresses: vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
@@ -209,6 +212,7 @@ impl EndpointSpec {
             authorization_rules: Vec::new(),
             rule_evaluation: RuleEvaluation::default(),
             client_to_client: false,
+            client_to_client_ipv6: false,
             egress: None,
             keepalive: Keepalive::default(),
             handshake_window: Duration::from_secs(60),
@@ -221,6 +225,15 @@ impl EndpointSpec {
             static_addresses: Vec::new(),
             push: Vec::new(),
         }
+    }
+}
+
+impl EndpointSpec {
+    /// Where client addresses come from, of both families.
+    pub fn client_blocks(&self) -> impl Iterator<Item = IpNetwork> {
+        let v4 = self.client_cidr_block.map(IpNetwork::V4);
+        v4.into_iter()
+            .chain(self.client_ipv6_cidr_block.map(IpNetwork::V6))
     }
 }
 
@@ -255,9 +268,10 @@ impl EndpointConfig {
         conflict::conflicts(self, other)
     }
 
-    /// The server's own address in the tunnel: the first host of the client CIDR.
-    pub fn server_v4(&self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.client_cidr_block.network().to_bits() | 1)
+    /// The server's own IPv4 address in the tunnel: the first host of the client CIDR.
+    pub fn server_v4(&self) -> Option<Ipv4Addr> {
+        self.client_cidr_block
+            .map(|block| Ipv4Addr::from_bits(block.network().to_bits() | 1))
     }
 
     /// The server's own IPv6 address in the tunnel.
@@ -295,10 +309,9 @@ impl EndpointConfig {
             .map(StaticClient::address)
     }
 
-    /// Most clients connected at once: what was asked for, or what the client CIDR holds.
+    /// Most clients connected at once: what was asked for, or what the client CIDRs hold.
     pub fn effective_max_clients(&self) -> u32 {
-        self.max_clients
-            .unwrap_or_else(|| network::client_capacity(self.client_cidr_block))
+        self.max_clients.unwrap_or_else(|| self.pool_config().capacity())
     }
 
     /// The route table: target networks come first (where their routes are automatic), then the routes given.
@@ -321,10 +334,12 @@ impl EndpointConfig {
     /// tunnel addresses and, with `client_to_client`, the client CIDRs.
     pub fn forwarded_destinations(&self) -> Vec<IpNetwork> {
         let mut destinations = self.route_table();
-        destinations.push(IpAddr::V4(self.server_v4()).into());
+        destinations.extend(self.server_v4().map(|v4| IpNetwork::from(IpAddr::V4(v4))));
         destinations.extend(self.server_v6().map(|v6| IpNetwork::from(IpAddr::V6(v6))));
         if self.client_to_client {
-            destinations.push(self.client_cidr_block.into());
+            destinations.extend(self.client_cidr_block.map(IpNetwork::from));
+        }
+        if self.client_to_client_ipv6 {
             destinations.extend(self.client_ipv6_cidr_block.map(IpNetwork::from));
         }
         destinations

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use culvert_pool::StaticAddress;
-use ipnetwork::{IpNetwork, Ipv4Network};
+use ipnetwork::IpNetwork;
 
 /// What an endpoint speaks outside; never nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,9 +118,4 @@ impl Default for Mssfix {
     fn default() -> Self {
         Self::Mtu(1492)
     }
-}
-
-/// How many clients a client CIDR holds: all but network, server and broadcast address.
-pub(crate) fn client_capacity(block: Ipv4Network) -> u32 {
-    block.size().saturating_sub(3)
 }

@@ -5,10 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use culvert_policy::{Access, AuthorizationRule};
-use culvert_pool::{LARGEST_PREFIX, Pool, PoolConfig, PoolError, SMALLEST_PREFIX, StaticAddress};
+use culvert_pool::{Pool, PoolConfig, PoolError, StaticAddress};
 use ipnetwork::IpNetwork;
 
-use super::network::client_capacity;
 use super::{
     DataCipher, EndpointConfig, EndpointSpec, MAX_BANNER, MAX_DNS_SERVERS, MAX_DOMAINS, MAX_SERVICES, Mssfix,
     Route, TargetNetwork,
@@ -99,7 +98,7 @@ impl Check<'_> {
             self.problems.push(fault.at(field));
         } else {
             for (field, block) in [
-                ("client_cidr_block", Some(v4.into())),
+                ("client_cidr_block", v4.map(IpNetwork::V4)),
                 ("client_ipv6_cidr_block", v6.map(IpNetwork::V6)),
             ] {
                 if let Some(special) = block.and_then(special_purpose) {
@@ -416,7 +415,9 @@ impl Check<'_> {
     }
 
     fn client_limit(&mut self) {
-        let block = self.spec.client_cidr_block;
+        let (v4, v6) = (self.spec.client_cidr_block, self.spec.client_ipv6_cidr_block);
+        // 0 where the blocks are no pool, which has been said already.
+        let capacity = PoolConfig { v4, v6, sticky: true }.capacity();
         let Some(most) = self.spec.max_clients else { return };
         if most == 0 {
             self.refuse(
@@ -424,10 +425,9 @@ impl Check<'_> {
                 "nobody could connect",
                 "allow at least one client, or remove the key",
             );
-        } else if (LARGEST_PREFIX..=SMALLEST_PREFIX).contains(&block.prefix())
-            && most > client_capacity(block)
-        {
-            let capacity = client_capacity(block);
+        } else if (1..most).contains(&capacity) {
+            let block = self.spec.client_blocks().next();
+            let block = block.map(|block| block.to_string()).unwrap_or_default();
             let message = format!("{most} clients do not fit into {block}, which holds {capacity}");
             self.refuse(
                 "max_clients",
@@ -474,7 +474,9 @@ impl Check<'_> {
 /// The field a pool error is about, and the error as a fault.
 fn pool_fault(error: &PoolError) -> (&'static str, Fault) {
     let field = match error {
-        PoolError::HostBitsSetV6 { .. } | PoolError::V6TooSmall { .. } => "client_ipv6_cidr_block",
+        PoolError::HostBitsSetV6 { .. } | PoolError::V6TooSmall { .. } | PoolError::LoneV6TooSmall { .. } => {
+            "client_ipv6_cidr_block"
+        }
         _ => "client_cidr_block",
     };
     let text = error.to_string();
@@ -535,16 +537,16 @@ fn check_destination(network: IpNetwork, spec: &EndpointSpec) -> Result<(), Faul
         let message = format!("{network} is IPv6, but clients of this endpoint get no IPv6 address");
         return Err(Fault::new(message, "set client_ipv6_cidr_block, or remove this"));
     }
+    if network.is_ipv4() && spec.client_cidr_block.is_none() {
+        let message = format!("{network} is IPv4, but clients of this endpoint get no IPv4 address");
+        return Err(Fault::new(message, "set client_cidr_block, or remove this"));
+    }
     Ok(())
 }
 
 /// The client CIDR that shares addresses with a network.
 fn overlapping_block(network: IpNetwork, spec: &EndpointSpec) -> Option<IpNetwork> {
-    let v6 = spec.client_ipv6_cidr_block.map(IpNetwork::V6);
-    [Some(IpNetwork::V4(spec.client_cidr_block)), v6]
-        .into_iter()
-        .flatten()
-        .find(|&block| overlap(block, network))
+    spec.client_blocks().find(|&block| overlap(block, network))
 }
 
 /// True when two networks share an address.
@@ -553,7 +555,7 @@ pub fn overlap(a: IpNetwork, b: IpNetwork) -> bool {
 }
 
 /// What is special about a block that clients cannot live in.
-fn special_purpose(block: IpNetwork) -> Option<&'static str> {
+pub(crate) fn special_purpose(block: IpNetwork) -> Option<&'static str> {
     let special: [(&str, &str); 8] = [
         ("0.0.0.0/8", "unspecified"),
         ("127.0.0.0/8", "loopback"),

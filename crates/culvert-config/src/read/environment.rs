@@ -1,7 +1,7 @@
 //! `[account]`, `[quotas]`, `[[vpc]]`, `[[subnet]]`, `[[security_group]]`, `[[directory]]`, `[[connect_handler]]`,
 //! `[[log_group]]`: what an account would provide.
 
-use ipnetwork::IpNetwork;
+use ipnetwork::{IpNetwork, Ipv6Network};
 
 use super::authentication::{certificate_groups, password};
 use super::connect_handler::connect_handlers;
@@ -12,13 +12,15 @@ use super::quotas::quotas;
 use super::security_group::security_groups;
 use super::table::{Table, Value};
 use super::values::{boolean, choice, network_v4, network_v6, text, word};
-use crate::endpoint::{check_device_name, overlap};
+use crate::endpoint::{check_device_name, overlap, special_purpose};
 use crate::environment::{Account, Directory, Environment, Resets, Subnet, Vpc, zone_id};
 use crate::error::Fault;
 use crate::push::check_domain;
 
 /// The widest block of a VPC. Clients' addresses come from elsewhere, so there must be an elsewhere.
 const WIDEST: u8 = 8;
+/// The prefix of an endpoint's IPv6 addresses.
+const CLIENTS_PREFIX: u8 = 64;
 
 /// Reads everything that surrounds managed endpoints.
 pub(super) fn environment(document: &Document<'_>, root: &Table<'_, '_>) -> Environment {
@@ -47,9 +49,17 @@ fn account(table: Table<'_, '_>) -> Account {
     let host = table.read("host", |value| word(value, host));
     let listen = listen(&table);
     let both_transports = table.read("both_transports", boolean);
+    let ipv6_host = table.read("ipv6_host", |value| word(value, ipv6_host));
+    if ipv6_host.is_some() && host.is_none() {
+        let cure = "set host too: it is what clients reach this machine by over IPv4";
+        table.refuse_key("ipv6_host", Fault::new("there is no host beside it", cure));
+    }
     let words = [("live", Resets::Live), ("strict", Resets::Strict)];
     let resets = table.read("resets", |value| choice(value, &words));
     let certificate_groups = table.read("certificate_groups", certificate_groups);
+    let client_ipv6_range = table.read("client_ipv6_range", |value| {
+        network_v6(value).and_then(checked).and_then(client_range)
+    });
     table.finish();
     Account {
         id: id.unwrap_or(default.id),
@@ -57,9 +67,27 @@ fn account(table: Table<'_, '_>) -> Account {
         host,
         listen,
         both_transports: both_transports.unwrap_or(default.both_transports),
+        ipv6_host,
         resets: resets.unwrap_or(default.resets),
         certificate_groups,
+        client_ipv6_range: client_ipv6_range.unwrap_or(default.client_ipv6_range),
     }
+}
+
+/// A range that has room for a /64 of unicast addresses.
+fn client_range(range: Ipv6Network) -> Result<Ipv6Network, Fault> {
+    if range.prefix() > CLIENTS_PREFIX {
+        let cure = "choose a /64 or larger, as in \"2001:db8:100::/48\"";
+        return Err(Fault::new(format!("{range} is smaller than a /64"), cure));
+    }
+    if let Some(special) = special_purpose(range.into()) {
+        let cure = "choose a part of your own addresses, or leave the key out for unique local ones";
+        return Err(Fault::new(
+            format!("{special} addresses cannot be given to clients"),
+            cure,
+        ));
+    }
+    Ok(range)
 }
 
 fn account_id(text: &str) -> Result<String, Fault> {
@@ -92,6 +120,15 @@ pub(super) fn host(text: &str) -> Result<String, Fault> {
         })?;
     }
     Ok(text.to_owned())
+}
+
+/// A host that may be reached over IPv6.
+fn ipv6_host(text: &str) -> Result<String, Fault> {
+    if text.parse::<std::net::Ipv4Addr>().is_ok() {
+        let cure = "write a name or an IPv6 address, as in \"2001:db8::1\"";
+        return Err(Fault::new(format!("{text} is an IPv4 address"), cure));
+    }
+    host(text)
 }
 
 /// An id: `prefix`, and one of these numbers of digits.
@@ -254,6 +291,7 @@ fn subnet(table: Table<'_, '_>, account: &Account, vpcs: &[Vpc]) -> Option<Subne
         text(value).and_then(|name| check_device_name(name).map(|()| name.to_owned()))
     });
     let nat = table.read("nat", boolean);
+    let ipv6_nat = table.read("ipv6_nat", boolean);
     table.finish();
     Some(Subnet {
         id: id?,
@@ -264,6 +302,7 @@ fn subnet(table: Table<'_, '_>, account: &Account, vpcs: &[Vpc]) -> Option<Subne
         availability_zone: zone,
         interface,
         nat: nat.unwrap_or(true),
+        ipv6_nat: ipv6_nat.unwrap_or(false),
     })
 }
 

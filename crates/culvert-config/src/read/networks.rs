@@ -56,6 +56,7 @@ pub(super) fn networks(table: &Table<'_, '_>, spec: &mut EndpointSpec) {
     }
     if let Some(client_to_client) = table.read("client_to_client", boolean) {
         spec.client_to_client = client_to_client;
+        spec.client_to_client_ipv6 = client_to_client;
     }
 }
 

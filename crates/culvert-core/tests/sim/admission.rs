@@ -144,7 +144,7 @@ fn incompatible_clients_are_told_in_plain_words() {
 #[test]
 fn a_used_up_pool_is_said_and_the_next_free_address_is_given() {
     let pool = PoolConfig {
-        v4: "10.8.0.0/30".parse().unwrap(),
+        v4: "10.8.0.0/30".parse().ok(),
         v6: None,
         sticky: true,
     };

@@ -112,7 +112,7 @@ pub(crate) fn settings() -> EndpointSettings {
         tls_key_export: true,
         mss_fix: MssFix::default(),
         pool: PoolConfig {
-            v4: "10.8.0.0/24".parse().unwrap(),
+            v4: "10.8.0.0/24".parse().ok(),
             v6: Some("fd00:8::/64".parse().unwrap()),
             sticky: true,
         },
@@ -169,9 +169,10 @@ impl World {
             max_peers: 256,
             v4: settings.pool.v4,
             v6: settings.pool.v6,
-            server_v4: Ipv4Addr::new(10, 8, 0, 1),
+            server_v4: Some(Ipv4Addr::new(10, 8, 0, 1)),
             server_v6: None,
             client_to_client: false,
+            client_to_client_v6: false,
         }));
         let entropy = Box::new(SeededEntropy::new(seed ^ 0x5eed));
         let server = Server::new(now, settings, data.clone(), entropy).unwrap();
@@ -400,7 +401,7 @@ impl World {
         let mut clients = 0;
         for status in self.server.clients() {
             clients += 1;
-            assert!(v4.insert(status.v4), "address {} given out twice", status.v4);
+            assert!(v4.insert(status.v4), "address {:?} given out twice", status.v4);
             assert!(peers.insert(status.peer), "peer id given out twice");
             let peer = self
                 .data

@@ -138,7 +138,7 @@ impl DataPlane {
         header: &IpHeader,
         ip: &'p mut [u8],
     ) -> Result<Inbound<'p>, DropReason> {
-        if !self.config.client_to_client {
+        if !self.between_clients(header.destination) {
             return Err(DropReason::ClientToClient);
         }
         let open = peer.allows(header.destination);
@@ -174,7 +174,7 @@ impl DataPlane {
         let peer = self.peer_at(header.destination).ok_or(DropReason::NoRoute)?;
         if !self.is_server(header.source) {
             // With client-to-client traffic off no client's address may come in from behind either.
-            if !self.config.client_to_client && self.is_client(header.source) {
+            if !self.between_clients(header.source) && self.is_client(header.source) {
                 return Err(DropReason::ClientToClient);
             }
             if !peer.may_receive(&header, ip) {

@@ -27,11 +27,12 @@ const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 fn plane(client_to_client: bool) -> DataPlane {
     DataPlane::new(DataPlaneConfig {
         max_peers: 16,
-        v4: "10.8.0.0/16".parse().unwrap(),
+        v4: "10.8.0.0/16".parse().ok(),
         v6: Some("fd00::/64".parse().unwrap()),
-        server_v4: SERVER,
+        server_v4: Some(SERVER),
         server_v6: Some("fd00::1".parse().unwrap()),
         client_to_client,
+        client_to_client_v6: client_to_client,
     })
 }
 

@@ -3,20 +3,25 @@
 use culvert_query::ApiError;
 use culvert_query::params::{Group, ParamError};
 use culvert_service::{
-    AuthenticationRequest, CreateEndpoint, Endpoint, EndpointId, ServiceError, Surroundings, Transport,
+    AuthenticationRequest, CreateEndpoint, Endpoint, EndpointId, IpAddressType, ServiceError, Surroundings,
+    Transport,
 };
 use ipnetwork::{IpNetwork, Ipv4Network};
 
 use super::settings;
 use super::tags::specified;
-use crate::form::{addresses, filled, optional_network, unsupported};
+use crate::form::{addresses, filled, optional_network};
 use crate::render::{self, status};
 use crate::task::Task;
 
 /// What endpoints are called where tags are given.
 pub(super) const RESOURCE_TYPE: &str = "client-vpn-endpoint";
-/// The families of addresses that an endpoint could carry.
-const FAMILIES: &[(&str, bool)] = &[("ipv4", true), ("ipv6", false), ("dual-stack", false)];
+/// Families of addresses.
+const FAMILIES: &[(&str, IpAddressType)] = &[
+    ("ipv4", IpAddressType::Ipv4),
+    ("ipv6", IpAddressType::Ipv6),
+    ("dual-stack", IpAddressType::DualStack),
+];
 
 /// Creates an endpoint.
 pub(crate) fn create(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
@@ -44,11 +49,12 @@ pub(crate) fn create(task: &Task<'_>) -> Result<Vec<u8>, ServiceError> {
 }
 
 fn read(form: &Group<'_>) -> Result<CreateEndpoint, ApiError> {
-    check_families(form)?;
     if form.group("ConnectionLogOptions").is_none() {
         return Err(form.missing("ConnectionLogOptions").into());
     }
     Ok(CreateEndpoint {
+        endpoint_ip_address_type: form.choice("EndpointIpAddressType", FAMILIES)?,
+        traffic_ip_address_type: form.choice("TrafficIpAddressType", FAMILIES)?,
         client_cidr_block: client_cidr_block(form)?,
         server_certificate_arn: form.required("ServerCertificateArn")?.to_owned(),
         authentication: authentication(form)?,
@@ -60,19 +66,6 @@ fn read(form: &Group<'_>) -> Result<CreateEndpoint, ApiError> {
         settings: settings::read(form)?,
         tags: specified(form, RESOURCE_TYPE)?,
     })
-}
-
-fn check_families(form: &Group<'_>) -> Result<(), ApiError> {
-    for member in ["EndpointIpAddressType", "TrafficIpAddressType"] {
-        if form.choice(member, FAMILIES)? == Some(false) {
-            let cure = "endpoints are reached over IPv4 and carry IPv4; set it to ipv4, or leave it out";
-            return Err(unsupported(
-                &[member, "=", form.text(member).unwrap_or_default()].concat(),
-                cure,
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn client_cidr_block(form: &Group<'_>) -> Result<Option<Ipv4Network>, ParamError> {

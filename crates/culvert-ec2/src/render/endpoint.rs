@@ -1,14 +1,17 @@
 //! An endpoint as XML.
 
 use culvert_query::response::{Element, TimeFormat};
-use culvert_service::{AuthenticationMethod, ClientConnect, ConnectionLog, Endpoint, Environment, Transport};
+use culvert_service::{
+    AuthenticationMethod, ClientConnect, ConnectionLog, Endpoint, Environment, IpAddressType, Transport,
+};
 
 use super::states::{endpoint_state, status};
 
 /// The name an endpoint is reached by.
 pub(crate) fn dns_name(environment: &Environment, endpoint: &Endpoint) -> String {
-    let host = endpoint.host(environment);
-    host.unwrap_or_else(|| environment.dns_name(&endpoint.id))
+    let hosts = endpoint.hosts(environment);
+    let first = hosts.into_iter().next();
+    first.unwrap_or_else(|| environment.dns_name(&endpoint.id))
 }
 
 /// What an endpoint speaks outside.
@@ -16,6 +19,15 @@ pub(crate) const fn transport(transport: Transport) -> &'static str {
     match transport {
         Transport::Udp => "udp",
         Transport::Tcp => "tcp",
+    }
+}
+
+/// Families of addresses.
+const fn ip_address_type(families: IpAddressType) -> &'static str {
+    match families {
+        IpAddressType::Ipv4 => "ipv4",
+        IpAddressType::Ipv6 => "ipv6",
+        IpAddressType::DualStack => "dual-stack",
     }
 }
 
@@ -53,21 +65,27 @@ pub(crate) fn endpoint(item: &mut Element<'_>, endpoint: &Endpoint, environment:
     if let Some(applied) = endpoint.applied {
         item.time("appliedAt", applied, TimeFormat::Millis);
     }
-    item.text("endpointIpAddressType", "ipv4");
-    item.text("trafficIpAddressType", "ipv4");
+    item.text(
+        "endpointIpAddressType",
+        ip_address_type(endpoint.endpoint_ip_address_type),
+    );
+    item.text(
+        "trafficIpAddressType",
+        ip_address_type(endpoint.traffic_ip_address_type),
+    );
 }
 
 /// `dnsName`: any label before a name of the endpoint's own leads to it.
 fn reached_by(item: &mut Element<'_>, endpoint: &Endpoint, environment: &Environment) {
-    let name = match endpoint.host(environment) {
-        Some(host) => host,
-        None => format!("*.{}", environment.dns_name(&endpoint.id)),
-    };
-    item.text("dnsName", &name);
+    let name = dns_name(environment, endpoint);
+    let has_own_name = endpoint.hosts(environment).is_empty();
+    let label = if has_own_name { "*." } else { "" };
+    item.text("dnsName", &[label, &name].concat());
 }
 
 fn network(item: &mut Element<'_>, endpoint: &Endpoint) {
-    item.text("clientCidrBlock", &endpoint.client_cidr_block.to_string());
+    let clients = endpoint.client_cidr_block.as_ref().map(ToString::to_string);
+    item.optional_text("clientCidrBlock", clients.as_deref());
     let servers = endpoint.dns_servers.iter().map(ToString::to_string);
     item.text_list("dnsServer", servers);
     item.boolean("splitTunnel", endpoint.split_tunnel);

@@ -132,12 +132,12 @@ fn said(item: &mut Element<'_>, rule: &SecurityGroupRule) {
 
 fn protocol(rule: &SecurityGroupRule) -> Words {
     let range = |ports: PortRange| Some((i32::from(ports.first), i32::from(ports.last)));
+    let icmp = if rule.network.is_ipv6() { "icmpv6" } else { "icmp" };
     match rule.protocol {
         IpProtocol::All => ("-1", None),
         IpProtocol::Tcp(ports) => ("tcp", range(ports)),
         IpProtocol::Udp(ports) => ("udp", range(ports)),
-        IpProtocol::Icmp if rule.network.is_ipv6() => ("icmpv6", Some((ALL, ALL))),
-        IpProtocol::Icmp => ("icmp", Some((ALL, ALL))),
-        IpProtocol::IcmpType { kind, code } => ("icmp", Some((kind.into(), code.map_or(ALL, i32::from)))),
+        IpProtocol::Icmp => (icmp, Some((ALL, ALL))),
+        IpProtocol::IcmpType { kind, code } => (icmp, Some((kind.into(), code.map_or(ALL, i32::from)))),
     }
 }

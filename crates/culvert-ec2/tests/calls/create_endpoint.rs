@@ -203,11 +203,12 @@ const REFUSED_MORE: &[(&str, ErrorCode)] = &[
         "ClientLoginBannerOptions.Enabled=true",
         ErrorCode::MissingParameter,
     ),
+    ("EndpointIpAddressType=ipv9", ErrorCode::InvalidParameterValue),
     (
-        "EndpointIpAddressType=dual-stack",
-        ErrorCode::UnsupportedOperation,
+        "TrafficIpAddressType=ipv6",
+        ErrorCode::InvalidParameterCombination,
     ),
-    ("TrafficIpAddressType=ipv6", ErrorCode::UnsupportedOperation),
+    ("DnsServers.1=fd00::53", ErrorCode::InvalidParameterValue),
     ("TrafficIpAddressType=ipx", ErrorCode::InvalidParameterValue),
     (
         "TransitGatewayConfiguration.TransitGatewayId=tgw-1",

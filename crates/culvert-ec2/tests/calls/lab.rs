@@ -315,6 +315,8 @@ fn environment() -> Environment {
         host: None,
         listen: Vec::new(),
         both_transports: false,
+        ipv6_host: None,
+        client_ipv6_range: "fd00::/8".parse().unwrap(),
         vpcs: vec![first, vpc(two, &["10.30.0.0/16"])],
         subnets: vec![
             subnet("subnet-0000000a", one, "10.20.1.0/24", "a", 1),

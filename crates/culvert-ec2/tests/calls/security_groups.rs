@@ -32,6 +32,32 @@ fn permission(protocol: &str, from: i32, to: i32, cidr: &str) -> String {
     )
 }
 
+/// The same for an IPv6 network.
+fn over_ipv6(protocol: &str, from: i32, to: i32, cidr: &str) -> String {
+    permission(protocol, from, to, cidr).replace("IpRanges.1.CidrIp", "Ipv6Ranges.1.CidrIpv6")
+}
+
+#[test]
+fn networks_may_be_of_ipv6() {
+    let lab = Lab::new();
+    let group = group(&lab, "mine");
+    let all = "IpPermissions.1.IpProtocol=-1&IpPermissions.1.Ipv6Ranges.1.CidrIpv6=::/0";
+    let pings = "IpPermissions.1.IpProtocol=icmpv6&IpPermissions.1.Ipv6Ranges.1.CidrIpv6=fd00::/8";
+    for permission in [all, pings] {
+        let answer = lab.members(&ask("AuthorizeSecurityGroupEgress", &group, permission));
+        assert!(answer.contains("<cidrIpv6>"), "{answer}");
+        let again = lab.code(&ask("AuthorizeSecurityGroupEgress", &group, permission));
+        assert_eq!(again, ErrorCode::InvalidPermissionDuplicate);
+    }
+    let shown = describe(&lab, &group);
+    assert!(
+        shown.contains("<ipv6Ranges><item><cidrIpv6>::/0</cidrIpv6></item></ipv6Ranges>"),
+        "{shown}"
+    );
+    lab.members(&ask("RevokeSecurityGroupEgress", &group, pings));
+    assert!(!describe(&lab, &group).contains("icmpv6"));
+}
+
 #[test]
 fn a_new_group_allows_clients_everything() {
     let lab = Lab::new();
@@ -262,9 +288,15 @@ fn protocols_are_shown_in_their_words() {
         ("icmp", -1, -1, ["icmp", "-1", "-1"]),
         ("1", 8, -1, ["icmp", "8", "-1"]),
         ("icmp", 3, 4, ["icmp", "3", "4"]),
+        ("icmpv6", -1, -1, ["icmpv6", "-1", "-1"]),
+        ("58", 128, 0, ["icmpv6", "128", "0"]),
         ("all", -1, -1, ["-1", "-1", "-1"]),
     ] {
-        let permission = permission(protocol, from, to, "10.9.0.0/16");
+        let permission = if wanted[0] == "icmpv6" {
+            over_ipv6(protocol, from, to, "fd00:9::/32")
+        } else {
+            permission(protocol, from, to, "10.9.0.0/16")
+        };
         let answer = lab.members(&ask("AuthorizeSecurityGroupEgress", &group, &permission));
         let shown = ["ipProtocol", "fromPort", "toPort"].map(|name| text(&answer, name));
         assert_eq!(shown, wanted, "{permission}");
@@ -288,10 +320,6 @@ fn each_reason_against_a_rule_has_its_code_and_the_group_stays() {
         (
             format!("{head}&IpPermissions.1.IpRanges.1.CidrIp={net}&IpPermissions.1.IpRanges.2.CidrIp={net}"),
             ErrorCode::InvalidParameterValue,
-        ),
-        (
-            format!("{head}&IpPermissions.1.Ipv6Ranges.1.CidrIpv6=fd00::/8"),
-            ErrorCode::UnsupportedOperation,
         ),
         (
             format!("{head}&IpPermissions.1.Groups.1.GroupId={group}"),
@@ -320,7 +348,18 @@ fn each_reason_against_a_rule_has_its_code_and_the_group_stays() {
             ErrorCode::MissingParameter,
         ),
         (permission("47", 0, 0, net), ErrorCode::UnsupportedOperation),
-        (permission("icmpv6", -1, -1, net), ErrorCode::UnsupportedOperation),
+        (
+            permission("icmpv6", -1, -1, net),
+            ErrorCode::InvalidParameterValue,
+        ),
+        (
+            over_ipv6("icmp", 8, 0, "fd00::/8"),
+            ErrorCode::InvalidParameterValue,
+        ),
+        (
+            "IpProtocol=icmpv6&FromPort=-1&ToPort=-1&CidrIp=10.0.0.0/8".into(),
+            ErrorCode::InvalidParameterValue,
+        ),
         (permission("gre", 0, 0, net), ErrorCode::InvalidParameterValue),
         (permission("tcp", 2, 1, net), ErrorCode::InvalidParameterValue),
         (permission("tcp", -1, 1, net), ErrorCode::InvalidParameterValue),

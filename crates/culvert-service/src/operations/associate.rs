@@ -17,13 +17,14 @@ const LONGEST_PREFIX: u8 = 27;
 const AUTOMATIC: &str = "Default Route";
 
 impl Endpoint {
-    /// Associates the endpoint with a subnet. Each block of the subnet's VPC becomes a route through it; with the first
+    /// Associates the endpoint with a subnet. Each block of the subnet's VPC, of the families that the endpoint carries,
+    /// becomes a route through it; with the first
     /// subnet the VPC is fixed, and its default security group applies unless others do already.
     ///
     /// # Errors
     /// `IncorrectState`, `InvalidSubnetID.Malformed`, `InvalidClientVpnSubnetId.NotFound`, `.DifferentAccount`,
     /// `.DuplicateAz` and `.OverlappingCidr`, `InvalidClientVpnDuplicateAssociationException`, and
-    /// `InvalidParameterValue` for a subnet of another VPC or one that is too small.
+    /// `InvalidParameterValue` for a subnet of another VPC, one that is too small, or one without IPv6 if that is carried.
     pub fn associate(
         &mut self,
         environment: &Environment,
@@ -49,9 +50,10 @@ impl Endpoint {
                 .extend(default.map(|group| group.id.clone()));
         }
         self.associations.push(association.clone());
-        for block in &vpc.cidr_blocks {
+        let traffic = self.traffic_ip_address_type;
+        for destination in blocks_of(vpc).filter(|block| traffic.has(*block)) {
             self.put_route(Route {
-                destination: IpNetwork::V4(*block),
+                destination,
                 target: RouteTarget::Subnet(subnet.id.clone()),
                 origin: Origin::Associate,
                 description: Some(AUTOMATIC.to_owned()),
@@ -137,23 +139,36 @@ impl Endpoint {
             );
             return Err(invalid("SubnetId", reason));
         }
-        let clients = IpNetwork::V4(self.client_cidr_block);
-        let blocks = std::iter::once(&subnet.cidr_block).chain(&vpc.cidr_blocks);
-        match blocks
-            .copied()
-            .map(IpNetwork::V4)
-            .find(|block| overlap(*block, clients))
-        {
-            Some(block) => Err(ApiError::new(
-                ErrorCode::SubnetIdOverlappingCidr,
-                format!(
+        self.check_overlap(vpc)?;
+        if self.traffic_ip_address_type.v6() && subnet.ipv6_cidr_block.is_none() {
+            let reason = format!(
+                "the endpoint carries IPv6, but the subnet {} has no IPv6 block; choose another, or give it one",
+                subnet.id
+            );
+            return Err(invalid("SubnetId", reason));
+        }
+        Ok(())
+    }
+
+    /// Refuses a VPC that shares addresses with clients. Its subnets are parts of it.
+    fn check_overlap(&self, vpc: &Vpc) -> Result<(), ApiError> {
+        for clients in self.client_blocks() {
+            if let Some(block) = blocks_of(vpc).find(|block| overlap(*block, clients)) {
+                let message = format!(
                     "The network {block} overlaps the client CIDR {clients} of {}",
                     self.id
-                ),
-            )),
-            None => Ok(()),
+                );
+                return Err(ApiError::new(ErrorCode::SubnetIdOverlappingCidr, message));
+            }
         }
+        Ok(())
     }
+}
+
+/// All blocks of a VPC.
+fn blocks_of(vpc: &Vpc) -> impl Iterator<Item = IpNetwork> {
+    let v4 = vpc.cidr_blocks.iter().map(|block| IpNetwork::V4(*block));
+    v4.chain(vpc.ipv6_cidr_blocks.iter().map(|block| IpNetwork::V6(*block)))
 }
 
 fn find_subnet<'e>(environment: &'e Environment, id: &str) -> Result<&'e Subnet, ApiError> {
@@ -178,8 +193,11 @@ fn find_subnet<'e>(environment: &'e Environment, id: &str) -> Result<&'e Subnet,
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{NOW, associated, code, endpoint, environment, id};
+    use super::super::samples::{
+        NOW, associated, carrying, code, endpoint, environment, environment_with_ipv6, id,
+    };
     use super::*;
+    use crate::endpoint::IpAddressType;
 
     #[test]
     fn the_first_subnet_brings_vpc_security_group_and_routes() {
@@ -230,7 +248,7 @@ mod tests {
         }
         assert_eq!(endpoint, before, "a refusal changes nothing");
         let mut overlapping = super::super::samples::endpoint();
-        overlapping.client_cidr_block = "10.21.0.0/22".parse().unwrap();
+        overlapping.client_cidr_block = "10.21.0.0/22".parse().ok();
         let refused = overlapping.associate(&environment, "subnet-0000000a", id(2), NOW);
         assert_eq!(code(refused), ErrorCode::SubnetIdOverlappingCidr);
         endpoint.state = crate::EndpointState::Deleting;
@@ -238,6 +256,42 @@ mod tests {
             code(endpoint.associate(&environment, "subnet-0000000b", id(2), NOW)),
             ErrorCode::IncorrectState
         );
+    }
+
+    #[test]
+    fn the_blocks_of_the_carried_families_become_routes() {
+        for (traffic, wanted) in [
+            (IpAddressType::Ipv4, &["10.20.0.0/16", "10.21.0.0/16"][..]),
+            (IpAddressType::Ipv6, &["2001:db8:20::/56"]),
+            (
+                IpAddressType::DualStack,
+                &["10.20.0.0/16", "10.21.0.0/16", "2001:db8:20::/56"],
+            ),
+        ] {
+            let mut endpoint = carrying(traffic);
+            let environment = environment_with_ipv6();
+            endpoint
+                .associate(&environment, "subnet-0000000a", id(1), NOW)
+                .unwrap();
+            let routes = endpoint.routes.iter().map(|route| route.destination.to_string());
+            assert_eq!(routes.collect::<Vec<_>>(), wanted);
+            let other = endpoint.associate(&environment, "subnet-0000000b", id(2), NOW);
+            match traffic {
+                IpAddressType::Ipv4 => drop(other.unwrap()),
+                _ => assert_eq!(code(other), ErrorCode::InvalidParameterValue, "it has no IPv6"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_vpc_that_has_the_clients_ipv6_addresses_is_refused() {
+        let mut environment = environment_with_ipv6();
+        environment.vpcs[0]
+            .ipv6_cidr_blocks
+            .push("2001:db8:8::/56".parse().unwrap());
+        let mut endpoint = carrying(IpAddressType::DualStack);
+        let refused = endpoint.associate(&environment, "subnet-0000000a", id(1), NOW);
+        assert_eq!(code(refused), ErrorCode::SubnetIdOverlappingCidr);
     }
 
     #[test]

@@ -28,7 +28,11 @@ impl Endpoint {
         now: OffsetDateTime,
     ) -> Result<AuthorizationRule, ApiError> {
         self.check_alive()?;
-        check_destination("TargetNetworkCidr", request.destination)?;
+        check_destination(
+            "TargetNetworkCidr",
+            request.destination,
+            self.traffic_ip_address_type,
+        )?;
         check_access(&request.access)?;
         check_services(&request.services)?;
         check_description(request.description.as_deref())?;
@@ -112,8 +116,9 @@ fn shown(access: &Access) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{NOW, code, endpoint};
+    use super::super::samples::{NOW, carrying, code, endpoint};
     use super::*;
+    use crate::endpoint::IpAddressType;
 
     fn request(destination: &str, group: Option<&str>) -> RuleRequest {
         RuleRequest {
@@ -154,6 +159,27 @@ mod tests {
             .authorize(&request("10.20.0.0/16", None), &quotas, NOW)
             .unwrap();
         assert_eq!(endpoint.rules.len(), 3, "made anew before the old one was gone");
+    }
+
+    #[test]
+    fn a_rule_is_of_a_family_that_is_carried_and_both_share_the_quota() {
+        let two = Quotas {
+            authorization_rules: 2,
+            ..Quotas::default()
+        };
+        let mut dual = carrying(IpAddressType::DualStack);
+        dual.authorize(&request("::/0", None), &two, NOW).unwrap();
+        dual.authorize(&request("0.0.0.0/0", None), &two, NOW).unwrap();
+        let full = dual.authorize(&request("2001:db8::/32", None), &two, NOW);
+        assert_eq!(code(full), ErrorCode::AuthorizationRuleLimitExceeded);
+        let mut ipv6 = carrying(IpAddressType::Ipv6);
+        ipv6.authorize(&request("2001:db8::/32", None), &two, NOW)
+            .unwrap();
+        let message = ipv6
+            .authorize(&request("10.0.0.0/8", None), &two, NOW)
+            .unwrap_err()
+            .message;
+        assert!(message.contains("carries IPv6 only"), "{message}");
     }
 
     #[test]

@@ -1,18 +1,14 @@
 //! Making an endpoint.
 
-use culvert_config::overlap;
 use culvert_query::{ApiError, ErrorCode};
-use ipnetwork::{IpNetwork, Ipv4Network};
 use time::OffsetDateTime;
 
 use super::settings::{self, Surroundings};
-use super::{check_description, invalid, missing, security_groups, tags};
+use super::{addresses, check_description, invalid, missing, security_groups, tags};
 use crate::endpoint::{AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState};
 use crate::id::EndpointId;
 use crate::request::{AuthenticationRequest, CreateEndpoint};
 
-/// Prefixes of client CIDRs there may be, from the largest network to the smallest.
-const CLIENT_PREFIXES: std::ops::RangeInclusive<u8> = 12..=22;
 /// The longest session unless another is wished for, in hours.
 const DEFAULT_TIMEOUT: i64 = 24;
 /// The port unless another is wished for.
@@ -39,6 +35,9 @@ impl Endpoint {
         let connection_log =
             ConnectionLog::Off.changed(&request.settings.connection_log, &id, surroundings.environment)?;
         let (vpc_id, security_group_ids) = placement(request, surroundings)?;
+        let outside = request.endpoint_ip_address_type.unwrap_or_default();
+        let traffic = request.traffic_ip_address_type.unwrap_or_default();
+        let client_ipv6_cidr_block = addresses::client_ipv6_cidr(&id, traffic, surroundings)?;
         let mut endpoint = Self {
             id,
             created: now,
@@ -49,11 +48,14 @@ impl Endpoint {
                 .description
                 .clone()
                 .filter(|text| !text.is_empty()),
-            client_cidr_block: client_cidr(request, surroundings)?,
+            endpoint_ip_address_type: outside,
+            traffic_ip_address_type: traffic,
+            client_cidr_block: addresses::client_cidr(request, traffic, surroundings)?,
+            client_ipv6_cidr_block,
             server_certificate: surroundings.server_certificate(&request.server_certificate_arn)?,
             authentication: authentication(&request.authentication, surroundings)?,
             connection_log,
-            dns_servers: settings::dns_servers(&request.dns_servers)?,
+            dns_servers: settings::dns_servers(&request.dns_servers, traffic)?,
             transport: request.transport.unwrap_or_default(),
             vpn_port: settings::vpn_port(request.settings.vpn_port.unwrap_or(DEFAULT_PORT))?,
             listen_address: None,
@@ -76,6 +78,7 @@ impl Endpoint {
             crl: None,
         };
         endpoint.listen_address = surroundings.listen_address(&endpoint)?;
+        addresses::check_hosts(&endpoint, surroundings)?;
         Ok(endpoint)
     }
 }
@@ -97,48 +100,6 @@ fn check_log(request: &CreateEndpoint) -> Result<(), ApiError> {
             "You must specify ConnectionLogOptions.Enabled, be it false",
         )),
     }
-}
-
-fn client_cidr(request: &CreateEndpoint, surroundings: Surroundings<'_>) -> Result<Ipv4Network, ApiError> {
-    const PARAMETER: &str = "ClientCidrBlock";
-    let block = request
-        .client_cidr_block
-        .ok_or_else(|| missing("You must specify ClientCidrBlock"))?;
-    if block.ip() != block.network() {
-        let reason = format!(
-            "{block} is not the address of a network; use {}/{}",
-            block.network(),
-            block.prefix()
-        );
-        return Err(invalid(PARAMETER, reason));
-    }
-    if !CLIENT_PREFIXES.contains(&block.prefix()) {
-        return Err(invalid(
-            PARAMETER,
-            format!("{block} must be between /12 and /22 in size"),
-        ));
-    }
-    let clash = |other: &Ipv4Network| overlap(IpNetwork::V4(*other), IpNetwork::V4(block));
-    if let Some(other) = surroundings
-        .endpoints
-        .iter()
-        .find(|other| clash(&other.client_cidr_block))
-    {
-        let reason = format!(
-            "{block} overlaps the client CIDR {} of {}",
-            other.client_cidr_block, other.id
-        );
-        return Err(invalid(PARAMETER, reason));
-    }
-    if let Some(id) = &request.settings.vpc_id
-        && let Some(vpc) = surroundings.vpc(id)?.cidr_blocks.iter().find(|vpc| clash(vpc))
-    {
-        return Err(invalid(
-            PARAMETER,
-            format!("{block} overlaps {vpc} of the VPC {id}"),
-        ));
-    }
-    Ok(block)
 }
 
 /// VPC and security groups.
@@ -287,6 +248,7 @@ mod tests {
     };
     use super::*;
     use crate::certificate::Certificate;
+    use crate::endpoint::IpAddressType;
     use crate::environment::Directory;
     use crate::id::CertificateArn;
 
@@ -318,6 +280,91 @@ mod tests {
         );
         assert!(!made.split_tunnel && made.disconnect_on_session_timeout && !made.banner.enabled);
         assert_eq!((made.vpc_id, made.security_group_ids), (None, Vec::new()));
+    }
+
+    #[test]
+    fn every_pair_of_families_is_possible_and_decides_what_clients_get() {
+        let all = [IpAddressType::Ipv4, IpAddressType::Ipv6, IpAddressType::DualStack];
+        for (outside, traffic) in all.iter().flat_map(|one| all.map(|other| (*one, other))) {
+            let made = create(|request| {
+                request.endpoint_ip_address_type = Some(outside);
+                request.traffic_ip_address_type = Some(traffic);
+                request.client_cidr_block = request.client_cidr_block.filter(|_| traffic.v4());
+            });
+            let made = made.unwrap();
+            assert_eq!(
+                (made.endpoint_ip_address_type, made.traffic_ip_address_type),
+                (outside, traffic)
+            );
+            assert_eq!(made.client_cidr_block.is_some(), traffic.v4());
+            assert_eq!(made.client_ipv6_cidr_block.is_some(), traffic.v6());
+        }
+        let given = create(|request| request.traffic_ip_address_type = Some(IpAddressType::Ipv6));
+        assert_eq!(code(given), ErrorCode::InvalidParameterCombination);
+        let left_out = create(|request| {
+            request.traffic_ip_address_type = Some(IpAddressType::DualStack);
+            request.client_cidr_block = None;
+        });
+        assert_eq!(code(left_out), ErrorCode::MissingParameter);
+    }
+
+    #[test]
+    fn an_endpoint_needs_a_host_of_the_family_it_is_reached_over() {
+        let make = |outside, host: Option<&str>, ipv6_host: Option<&str>| {
+            let mut environment = environment();
+            environment.host = host.map(str::to_owned);
+            environment.ipv6_host = ipv6_host.map(str::to_owned);
+            let request = CreateEndpoint {
+                endpoint_ip_address_type: Some(outside),
+                ..create_request()
+            };
+            let surroundings = Surroundings {
+                environment: &environment,
+                certificates: &[certificate()],
+                endpoints: &[],
+            };
+            Endpoint::create(&request, surroundings, EndpointId::from_random([2; 9]), NOW)
+        };
+        let (v4, v6) = (Some("192.0.2.1"), Some("2001:db8::1"));
+        for (outside, host, ipv6_host) in [
+            (IpAddressType::Ipv6, None, None),
+            (IpAddressType::Ipv6, v4, v6),
+            (IpAddressType::Ipv6, v6, None),
+            (IpAddressType::Ipv6, Some("vpn.example.com"), None),
+            (IpAddressType::DualStack, v4, None),
+            (IpAddressType::Ipv4, v4, None),
+        ] {
+            make(outside, host, ipv6_host).unwrap();
+        }
+        for (outside, host) in [(IpAddressType::Ipv6, v4), (IpAddressType::Ipv4, v6)] {
+            assert_eq!(code(make(outside, host, None)), ErrorCode::InvalidParameterValue);
+        }
+    }
+
+    #[test]
+    fn endpoints_of_different_families_outside_share_a_port() {
+        let other = |outside| Endpoint {
+            client_cidr_block: "10.12.0.0/22".parse().ok(),
+            endpoint_ip_address_type: outside,
+            ..endpoint()
+        };
+        let beside = |outside| {
+            let environment = environment();
+            let surroundings = Surroundings {
+                environment: &environment,
+                certificates: &[certificate()],
+                endpoints: &[other(outside)],
+            };
+            Endpoint::create(
+                &create_request(),
+                surroundings,
+                EndpointId::from_random([2; 9]),
+                NOW,
+            )
+        };
+        beside(IpAddressType::Ipv6).unwrap();
+        let taken = beside(IpAddressType::DualStack);
+        assert_eq!(code(taken), ErrorCode::InvalidParameterValue);
     }
 
     #[test]

@@ -11,10 +11,10 @@ use crate::endpoint::{Endpoint, Transport};
 
 impl Surroundings<'_> {
     /// The address a new endpoint is given: the first of those declared where its port is free. `None`: all addresses, as
-    /// none is declared.
+    /// none is declared. Only IPv4 addresses are; over IPv6 every endpoint listens on all.
     pub(super) fn listen_address(&self, own: &Endpoint) -> Result<Option<Ipv4Addr>, ApiError> {
         let mut declared = self.environment.listen.iter().map(|one| one.address);
-        if declared.len() == 0 {
+        if declared.len() == 0 || !own.endpoint_ip_address_type.v4() {
             self.check_port_free(own)?;
             return Ok(None);
         }
@@ -55,10 +55,15 @@ impl Surroundings<'_> {
     fn holder(&self, own: &Endpoint, address: Option<Ipv4Addr>) -> Option<&Endpoint> {
         let same_transport =
             |other: &Endpoint| self.environment.both_transports || other.transport == own.transport;
-        let same_address = |other: &Endpoint| match (other.listen_address, address) {
-            (Some(one), Some(another)) => one == another,
-            // One of them listens on every address.
-            (None, _) | (_, None) => true,
+        let families = own.endpoint_ip_address_type;
+        let same_address = |other: &Endpoint| {
+            let others = other.endpoint_ip_address_type;
+            let same_v4 = match (other.listen_address, address) {
+                (Some(one), Some(another)) => one == another,
+                // One of them listens on every address.
+                (None, _) | (_, None) => true,
+            };
+            families.v6() && others.v6() || families.v4() && others.v4() && same_v4
         };
         let mut others = self.endpoints.iter().filter(|other| other.id != own.id);
         others.find(|other| other.vpn_port == own.vpn_port && same_transport(other) && same_address(other))

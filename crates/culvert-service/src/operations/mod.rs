@@ -4,6 +4,7 @@
 //! An operation states a wish, with a state that says so (`associating`, `creating`, ...). Whoever runs endpoints makes
 //! it come true and then calls [`Endpoint::settle`].
 
+mod addresses;
 mod associate;
 mod authorize;
 mod connect;
@@ -24,7 +25,7 @@ pub(crate) mod samples;
 use culvert_query::{ApiError, ErrorCode};
 use ipnetwork::IpNetwork;
 
-use crate::endpoint::{Endpoint, EndpointState};
+use crate::endpoint::{Endpoint, EndpointState, IpAddressType};
 
 pub use settings::Surroundings;
 pub use tags::RULE_EVALUATION_TAG;
@@ -50,8 +51,8 @@ fn check_description(description: Option<&str>) -> Result<(), ApiError> {
     }
 }
 
-/// Checks a network that clients are to reach.
-fn check_destination(parameter: &str, network: IpNetwork) -> Result<(), ApiError> {
+/// Checks a network that clients are to reach through an endpoint that carries these families.
+fn check_destination(parameter: &str, network: IpNetwork, traffic: IpAddressType) -> Result<(), ApiError> {
     if network.ip() != network.network() {
         let right = IpNetwork::new(network.network(), network.prefix()).unwrap_or(network);
         return Err(invalid(
@@ -59,11 +60,16 @@ fn check_destination(parameter: &str, network: IpNetwork) -> Result<(), ApiError
             format!("{network} is not the address of a network; use {right}"),
         ));
     }
-    if network.is_ipv6() {
-        let reason = format!("the endpoint carries IPv4 only, so {network} can't be reached through it");
-        return Err(invalid(parameter, reason));
+    if !traffic.has(network) {
+        return Err(invalid(parameter, out_of_reach(traffic, network)));
     }
     Ok(())
+}
+
+/// Why an address or network can't be reached through an endpoint that carries these families.
+fn out_of_reach(traffic: IpAddressType, what: impl std::fmt::Display) -> String {
+    let carried = if traffic.v4() { "IPv4" } else { "IPv6" };
+    format!("the endpoint carries {carried} only, so {what} can't be reached through it")
 }
 
 impl Endpoint {

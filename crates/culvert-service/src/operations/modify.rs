@@ -51,7 +51,7 @@ impl Endpoint {
             self.server_certificate = surroundings.server_certificate(arn)?;
         }
         if let Some(servers) = &change.dns_servers {
-            self.dns_servers = settings::dns_servers(servers)?;
+            self.dns_servers = settings::dns_servers(servers, self.traffic_ip_address_type)?;
         }
         if let Some(port) = change.settings.vpn_port {
             self.vpn_port = settings::vpn_port(port)?;

@@ -136,23 +136,29 @@ impl Endpoint {
 
     fn check_route(&self, destination: IpNetwork, target: &RouteTarget) -> Result<(), ApiError> {
         const PARAMETER: &str = "DestinationCidrBlock";
-        check_destination(PARAMETER, destination)?;
-        let clients = IpNetwork::V4(self.client_cidr_block);
+        check_destination(PARAMETER, destination, self.traffic_ip_address_type)?;
+        let refuse = |reason| Err(invalid(PARAMETER, reason));
         match target {
-            RouteTarget::Local if destination != clients => Err(invalid(
-                PARAMETER,
-                format!("{destination} is not the client CIDR {clients}; local reaches that, as a whole"),
-            )),
+            RouteTarget::Local => match self.client_cidr_block {
+                Some(clients) if destination == IpNetwork::V4(clients) => Ok(()),
+                Some(clients) => refuse(format!(
+                    "{destination} is not the client CIDR {clients}; local reaches that, as a whole, and IPv4 only"
+                )),
+                None => {
+                    refuse("clients reach each other over IPv4 only, which the endpoint doesn't carry".into())
+                }
+            },
             // A default route covers the client CIDR too, but every system prefers the longer prefix.
-            RouteTarget::Subnet(_) if destination.prefix() > 0 && overlap(destination, clients) => {
-                Err(invalid(
-                    PARAMETER,
-                    format!(
-                        "{destination} overlaps the client CIDR {clients}; clients are reached through local"
-                    ),
-                ))
-            }
-            _ => Ok(()),
+            RouteTarget::Subnet(_) if destination.prefix() == 0 => Ok(()),
+            RouteTarget::Subnet(_) => match self
+                .client_blocks()
+                .find(|clients| overlap(destination, *clients))
+            {
+                Some(clients) => refuse(format!(
+                    "{destination} overlaps the client CIDR {clients}; clients are reached through local, over IPv4"
+                )),
+                None => Ok(()),
+            },
         }
     }
 }
@@ -167,8 +173,11 @@ fn shown(target: &RouteTarget) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{NOW, associated, code, endpoint, environment, id};
+    use super::super::samples::{
+        NOW, associated, carrying, code, endpoint, environment, environment_with_ipv6, id,
+    };
     use super::*;
+    use crate::endpoint::IpAddressType;
 
     fn request(destination: &str, target: Option<&str>) -> CreateRoute {
         CreateRoute {
@@ -215,6 +224,42 @@ mod tests {
         endpoint
             .create_route(&request("10.8.0.0/22", Some("local")), &few, NOW)
             .unwrap();
+    }
+
+    #[test]
+    fn a_destination_is_of_a_family_that_is_carried_and_no_clients() {
+        let create = |traffic, destination, target| {
+            let mut endpoint = carrying(traffic);
+            endpoint
+                .associate(&environment_with_ipv6(), "subnet-0000000a", id(1), NOW)
+                .unwrap();
+            endpoint.create_route(&request(destination, target), &Quotas::default(), NOW)
+        };
+        let local = Some("local");
+        for (traffic, destination, target) in [
+            (IpAddressType::DualStack, "::/0", A),
+            (IpAddressType::DualStack, "2001:db8:30::/64", A),
+            (IpAddressType::DualStack, "0.0.0.0/0", A),
+            (IpAddressType::DualStack, "10.8.0.0/22", local),
+            (IpAddressType::Ipv6, "::/0", A),
+        ] {
+            create(traffic, destination, target).unwrap();
+        }
+        for (traffic, destination, target) in [
+            (IpAddressType::Ipv4, "::/0", A),
+            (IpAddressType::Ipv6, "0.0.0.0/0", A),
+            (IpAddressType::DualStack, "2001:db8:8::/48", A),
+            (IpAddressType::DualStack, "2001:db8:30::1/64", A),
+            (IpAddressType::DualStack, "2001:db8:8::/64", local),
+            (IpAddressType::Ipv6, "2001:db8:8::/64", local),
+        ] {
+            let refused = create(traffic, destination, target);
+            assert_eq!(
+                code(refused),
+                ErrorCode::InvalidParameterValue,
+                "{traffic:?} {destination}"
+            );
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 
 use crate::certificate::Certificate;
 use crate::endpoint::{
-    AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, Transport,
+    AuthenticationMethod, Banner, ClientConnect, ConnectionLog, Endpoint, EndpointState, IpAddressType,
+    Transport,
 };
 use crate::environment::{Environment, Quotas, Subnet, Vpc};
 use crate::id::{AssociationId, CertificateArn, EndpointId};
@@ -62,6 +63,8 @@ pub(crate) fn environment() -> Environment {
         host: None,
         listen: Vec::new(),
         both_transports: false,
+        ipv6_host: None,
+        client_ipv6_range: culvert_config::UNIQUE_LOCAL,
         vpcs: vec![
             vpc("vpc-00000001", &["10.20.0.0/16", "10.21.0.0/16"]),
             vpc("vpc-00000002", &["10.30.0.0/16"]),
@@ -157,6 +160,8 @@ pub(crate) fn self_signed() -> Certificate {
 /// A request for an endpoint, with no more than must be.
 pub(crate) fn create_request() -> CreateEndpoint {
     CreateEndpoint {
+        endpoint_ip_address_type: None,
+        traffic_ip_address_type: None,
         client_cidr_block: "10.8.0.0/22".parse().ok(),
         server_certificate_arn: root_arn().to_string(),
         authentication: vec![AuthenticationRequest {
@@ -186,7 +191,10 @@ pub(crate) fn endpoint() -> Endpoint {
         state: EndpointState::PendingAssociate,
         applied: None,
         description: None,
-        client_cidr_block: "10.8.0.0/22".parse().unwrap(),
+        endpoint_ip_address_type: IpAddressType::Ipv4,
+        traffic_ip_address_type: IpAddressType::Ipv4,
+        client_cidr_block: "10.8.0.0/22".parse().ok(),
+        client_ipv6_cidr_block: None,
         server_certificate: arn.clone(),
         authentication: vec![AuthenticationMethod::Certificate { client_root: arn }],
         connection_log: ConnectionLog::Off,
@@ -209,6 +217,24 @@ pub(crate) fn endpoint() -> Endpoint {
         rules: Vec::new(),
         crl: None,
     }
+}
+
+/// The same, carrying these families.
+pub(crate) fn carrying(traffic: IpAddressType) -> Endpoint {
+    Endpoint {
+        traffic_ip_address_type: traffic,
+        client_cidr_block: endpoint().client_cidr_block.filter(|_| traffic.v4()),
+        client_ipv6_cidr_block: "2001:db8:8::/64".parse().ok().filter(|_| traffic.v6()),
+        ..endpoint()
+    }
+}
+
+/// The environment, where the first subnet and its VPC have IPv6.
+pub(crate) fn environment_with_ipv6() -> Environment {
+    let mut environment = environment();
+    environment.vpcs[0].ipv6_cidr_blocks = vec!["2001:db8:20::/56".parse().unwrap()];
+    environment.subnets[0].ipv6_cidr_block = "2001:db8:20:1::/64".parse().ok();
+    environment
 }
 
 /// The same, associated with its first subnet.

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use culvert_config::MAX_BANNER;
 use culvert_query::{ApiError, ErrorCode};
 
-use super::{invalid, missing};
+use super::{invalid, missing, out_of_reach};
 use crate::certificate::Certificate;
-use crate::endpoint::{Banner, Endpoint};
+use crate::endpoint::{Banner, Endpoint, IpAddressType};
 use crate::environment::{Environment, Vpc};
 use crate::id::CertificateArn;
 use crate::request::{BannerChange, EndpointSettings};
@@ -72,18 +72,15 @@ impl Surroundings<'_> {
     }
 }
 
-pub(super) fn dns_servers(servers: &[IpAddr]) -> Result<Vec<IpAddr>, ApiError> {
+pub(super) fn dns_servers(servers: &[IpAddr], traffic: IpAddressType) -> Result<Vec<IpAddr>, ApiError> {
     if servers.len() > MAX_DNS_SERVERS {
         return Err(invalid(
             "DnsServers",
             format!("at most {MAX_DNS_SERVERS} servers are possible"),
         ));
     }
-    if let Some(v6) = servers.iter().find(|server| server.is_ipv6()) {
-        return Err(invalid(
-            "DnsServers",
-            format!("the endpoint carries IPv4 only, so {v6} can't be reached through it"),
-        ));
+    if let Some(server) = servers.iter().find(|server| !traffic.has((**server).into())) {
+        return Err(invalid("DnsServers", out_of_reach(traffic, server)));
     }
     Ok(servers.to_vec())
 }

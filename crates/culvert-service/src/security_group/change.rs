@@ -54,8 +54,8 @@ impl SecurityGroup {
     /// Adds rules, each with an id from `next_id` and these tags, and returns them.
     ///
     /// # Errors
-    /// `UnsupportedOperation` for what endpoints don't carry, `InvalidParameterValue`, `InvalidPermission.Duplicate`,
-    /// `RulesPerSecurityGroupLimitExceeded`, `TagLimitExceeded`. Nothing has changed then.
+    /// `InvalidParameterValue`, `InvalidPermission.Duplicate`, `RulesPerSecurityGroupLimitExceeded`, `TagLimitExceeded`.
+    /// Nothing has changed then.
     pub fn authorize(
         &mut self,
         direction: Direction,
@@ -68,7 +68,6 @@ impl SecurityGroup {
             return Err(full(&self.id));
         }
         for (number, permission) in permissions.iter().enumerate() {
-            check_supported(permission)?;
             if let Some(description) = &permission.description {
                 checked_text("Description", description)?;
             }
@@ -193,17 +192,6 @@ fn full(id: &str) -> ApiError {
         "The security group {id} may have {MAX_RULES} rules in each direction; revoke some, or widen others"
     );
     ApiError::new(ErrorCode::RulesPerSecurityGroupLimitExceeded, message)
-}
-
-fn check_supported(permission: &Permission) -> Result<(), ApiError> {
-    if permission.network.is_ipv6() {
-        let message = format!(
-            "{} is IPv6, and Client VPN endpoints carry only IPv4 here; leave the rule out",
-            permission.network
-        );
-        return Err(ApiError::new(ErrorCode::UnsupportedOperation, message));
-    }
-    Ok(())
 }
 
 /// A network without host bits.

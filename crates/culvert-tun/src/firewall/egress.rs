@@ -49,7 +49,7 @@ pub enum EgressProtocol {
     Udp(RangeInclusive<u16>),
     /// ICMP, and ICMPv6 over IPv6.
     Icmp,
-    /// ICMP messages of one type, and of one code if it is given. It says nothing of ICMPv6.
+    /// ICMP messages of one type, and of one code if it is given; ICMPv6 messages over IPv6.
     IcmpType {
         /// The type.
         kind: u8,
@@ -102,9 +102,10 @@ impl Class {
                 vec![matching(meta(MetaKey::L4proto), Operator::EQ, text(name))]
             }
             Self::IcmpType { kind, code } => {
+                let protocol = if v6 { "icmpv6" } else { "icmp" };
                 let equals = |name, value: u8| {
                     matching(
-                        field("icmp", name),
+                        field(protocol, name),
                         Operator::EQ,
                         Expression::Number(value.into()),
                     )

@@ -73,7 +73,9 @@ impl DeviceKeeper {
         let options = TunOptions {
             queues: self.queues.len(),
             mtu: config.tun_mtu,
-            v4: Some((config.server_v4(), config.client_cidr_block.prefix())),
+            v4: config
+                .server_v4()
+                .zip(config.client_cidr_block.map(|block| block.prefix())),
             v6: config
                 .server_v6()
                 .zip(config.client_ipv6_cidr_block.map(|block| block.prefix())),
@@ -130,11 +132,12 @@ impl DeviceKeeper {
         if config.target_networks.is_empty() {
             return;
         }
+        let v4 = config.client_cidr_block.is_some();
         let v6 = config.client_ipv6_cidr_block.is_some();
-        let problems = match forwarding::report(&config.device, true, v6).await {
+        let problems = match forwarding::report(&config.device, v4, v6).await {
             Ok(problems) => problems,
             // Without nft the rules of other firewalls can't be known; the switches can.
-            Err(_) => forwarding::check(true, v6),
+            Err(_) => forwarding::check(v4, v6),
         };
         for problem in problems {
             tracing::warn!(
@@ -221,14 +224,14 @@ fn egress(rules: &[EgressRule]) -> Vec<Egress> {
 }
 
 fn masquerades(config: &EndpointConfig) -> Vec<Masquerade> {
-    let clients_v4 = IpNetwork::V4(config.client_cidr_block);
+    let clients_v4 = config.client_cidr_block.map(IpNetwork::V4);
     let clients_v6 = config.client_ipv6_cidr_block.map(IpNetwork::V6);
     config
         .nat_rules()
         .into_iter()
         .filter_map(|rule| {
             let clients = if rule.destination.is_ipv4() {
-                Some(clients_v4)
+                clients_v4
             } else {
                 clients_v6
             };

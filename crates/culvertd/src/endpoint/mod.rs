@@ -97,6 +97,7 @@ impl Endpoint {
             || now.device != config.device
             || now.tun_mtu != config.tun_mtu
             || now.client_to_client != config.client_to_client
+            || now.client_to_client_ipv6 != config.client_to_client_ipv6
             || now.effective_max_clients() != config.effective_max_clients()
             || now.static_addresses != config.static_addresses
     }

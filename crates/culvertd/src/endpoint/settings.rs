@@ -106,6 +106,7 @@ pub(crate) fn data_plane(config: &EndpointConfig) -> DataPlaneConfig {
         server_v4: config.server_v4(),
         server_v6: config.server_v6(),
         client_to_client: config.client_to_client,
+        client_to_client_v6: config.client_to_client_ipv6,
     }
 }
 
@@ -120,6 +121,7 @@ fn mss_fix(mssfix: Mssfix) -> MssFix {
 }
 
 fn push(config: &EndpointConfig) -> PushSettings {
+    let has_v4 = config.client_cidr_block.is_some();
     let has_v6 = config.client_ipv6_cidr_block.is_some();
     PushSettings {
         routes: if config.split_tunnel {
@@ -128,7 +130,7 @@ fn push(config: &EndpointConfig) -> PushSettings {
             Vec::new()
         },
         redirect_gateway: (!config.split_tunnel).then_some(RedirectGateway {
-            ipv4: true,
+            ipv4: has_v4,
             ipv6: has_v6,
             bypass_dhcp: true,
             bypass_dns: false,

@@ -215,7 +215,8 @@ impl Endpoint {
         tracing::info!(
             endpoint = config.name,
             device = config.device,
-            client_cidr_block = %config.client_cidr_block,
+            client_cidr_block = config.client_cidr_block.map(tracing::field::display),
+            client_ipv6_cidr_block = config.client_ipv6_cidr_block.map(tracing::field::display),
             max_clients = config.effective_max_clients(),
             workers = self.workers,
             "endpoint started"

@@ -21,20 +21,17 @@ pub(crate) fn endpoint(
     workers: usize,
     offload: OffloadInfo,
 ) -> EndpointInfo {
-    let v6 = config.client_ipv6_cidr_block.map(|block| block.to_string());
     EndpointInfo {
         name: config.name.clone(),
         state: EndpointState::Available,
         applied_at_unix: Some(applied_unix),
         listeners: listeners.to_vec(),
         device: config.device.clone(),
-        client_cidr: std::iter::once(config.client_cidr_block.to_string())
-            .chain(v6)
-            .collect(),
+        client_cidr: config.client_blocks().map(|block| block.to_string()).collect(),
         clients: counters.clients,
         max_clients: config.effective_max_clients(),
         pool_in_use: u64::from(counters.pool_in_use),
-        pool_capacity: u64::from(config.client_cidr_block.size().saturating_sub(3)),
+        pool_capacity: u64::from(config.pool_config().capacity()),
         drops: drops(shared, &counters),
         workers: u32::try_from(workers).unwrap_or(u32::MAX),
         offload,
@@ -78,7 +75,7 @@ pub(crate) fn client(endpoint: &str, connection: &ConnectionId, status: &ClientS
             LinkTransport::Udp => Transport::Udp,
             LinkTransport::Tcp => Transport::Tcp,
         },
-        virtual_v4: Some(status.v4),
+        virtual_v4: status.v4,
         virtual_v6: status.v6,
         connected_since_unix: status.connected_unix,
         cipher: status.cipher.name().to_owned(),

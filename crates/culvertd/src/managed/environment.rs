@@ -11,6 +11,8 @@ pub(crate) fn environment(config: &Environment) -> service::Environment {
         host: config.account.host.clone(),
         listen: config.account.listen.clone(),
         both_transports: config.account.both_transports,
+        ipv6_host: config.account.ipv6_host.clone(),
+        client_ipv6_range: config.account.client_ipv6_range,
         vpcs: config.vpcs.clone(),
         subnets: config.subnets.iter().map(subnet).collect(),
         security_groups: config.security_groups.iter().map(Into::into).collect(),

@@ -4,8 +4,8 @@ use culvert_config::{Config, EndpointConfig, Environment};
 use culvert_service::{
     Access, Association, AssociationId, AssociationState, AuthenticationMethod, AuthorizationRule, Banner,
     Certificate, CertificateArn, ClientConnect, ConnectionLog, Crl, CrlState, Crls, Endpoint, EndpointId,
-    EndpointState, Origin, PrivateKeyPem, Route, RouteState, RouteTarget, RuleState, SecurityGroup,
-    StoredCrl, Transport,
+    EndpointState, IpAddressType, Origin, PrivateKeyPem, Route, RouteState, RouteTarget, RuleState,
+    SecurityGroup, StoredCrl, Transport,
 };
 use time::OffsetDateTime;
 
@@ -128,7 +128,10 @@ pub(crate) fn endpoint(random: [u8; 9]) -> Endpoint {
         state: EndpointState::Available,
         applied: None,
         description: None,
-        client_cidr_block: "10.8.0.0/22".parse().unwrap(),
+        endpoint_ip_address_type: IpAddressType::Ipv4,
+        traffic_ip_address_type: IpAddressType::Ipv4,
+        client_cidr_block: "10.8.0.0/22".parse().ok(),
+        client_ipv6_cidr_block: None,
         server_certificate: arn(),
         authentication: vec![AuthenticationMethod::Certificate { client_root: arn() }],
         connection_log: ConnectionLog::Off,

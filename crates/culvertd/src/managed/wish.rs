@@ -1,5 +1,6 @@
 //! From a stored endpoint to the configuration of a running one.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use culvert_policy::{Access, AuthorizationRule};
 use culvert_service as service;
 use culvert_service::{
     AssociationState, AuthenticationMethod, Certificate, CertificateArn, Crls, Endpoint, EndpointState,
-    RouteState, RouteTarget, RuleState, SecurityGroup,
+    IpAddressType, RouteState, RouteTarget, RuleState, SecurityGroup,
 };
+use ipnetwork::IpNetwork;
 
 /// Whether an endpoint runs: only while it has a target network that isn't on its way out.
 pub(crate) fn runs(endpoint: &Endpoint) -> bool {
@@ -58,6 +60,7 @@ impl Surroundings<'_> {
             Pem::held(arn, key),
             self.authentication(endpoint)?,
         );
+        spec.client_ipv6_cidr_block = endpoint.client_ipv6_cidr_block;
         spec.device = device.to_owned();
         self.outside(endpoint, &mut spec)?;
         sessions(endpoint, &mut spec);
@@ -78,9 +81,13 @@ impl Surroundings<'_> {
             service::Transport::Tcp => TransportProtocols::Tcp,
         };
         spec.vpn_port = NonZeroU16::new(endpoint.vpn_port).ok_or("its port is 0; choose 443 or 1194")?;
-        if let Some(address) = endpoint.listen_address {
-            spec.listen_addresses = vec![address.into()];
-        }
+        let families = endpoint.endpoint_ip_address_type;
+        let over_v4 = endpoint.listen_address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let all = [
+            families.v4().then_some(IpAddr::V4(over_v4)),
+            families.v6().then_some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+        ];
+        spec.listen_addresses = all.into_iter().flatten().collect();
         for server in &endpoint.dns_servers {
             if !spec.dns_servers.contains(server) {
                 spec.dns_servers.push(*server);
@@ -151,42 +158,58 @@ impl Surroundings<'_> {
         })
     }
 
-    /// Clients of managed endpoints have no IPv6 addresses, so what concerns IPv6 can never meet a packet: it is left out.
     fn networks(&self, endpoint: &Endpoint, spec: &mut EndpointSpec) -> Result<(), String> {
+        let traffic = endpoint.traffic_ip_address_type;
         for id in associated(endpoint) {
-            spec.target_networks.push(target_network(self.subnet(id)?));
+            spec.target_networks
+                .extend(target_networks(self.subnet(id)?, traffic));
         }
         let beside = self.environment.subnets.iter().filter(|subnet| {
             endpoint.vpc_id.as_ref() == Some(&subnet.vpc_id)
                 && !associated(endpoint).any(|id| id == subnet.id)
         });
         // The routes to the VPC's blocks lead to its other subnets too, which may be behind other interfaces.
-        spec.target_networks.extend(beside.map(target_network));
+        spec.target_networks
+            .extend(beside.flat_map(|subnet| target_networks(subnet, traffic)));
         for route in endpoint
             .routes
             .iter()
             .filter(|route| route.state != RouteState::Deleting)
         {
             match &route.target {
+                // Over IPv4 only, as on AWS: packets between clients over IPv6 are dropped.
                 RouteTarget::Local => spec.client_to_client = true,
                 // A route ends with the association it leads through.
                 RouteTarget::Subnet(id) if !associated(endpoint).any(|subnet| subnet == id) => {}
-                RouteTarget::Subnet(_) if route.destination.is_ipv6() => {}
-                RouteTarget::Subnet(id) => spec.routes.push(Route {
-                    destination_cidr: route.destination,
-                    target_network: self.subnet(id)?.cidr_block.into(),
-                    description: None,
-                }),
+                RouteTarget::Subnet(id) => spec.routes.push(self.route(route.destination, id)?),
             }
         }
         let rules = endpoint
             .rules
             .iter()
             .filter(|rule| rule.state != RuleState::Revoking);
-        let of_v4 = rules.filter(|rule| rule.destination.is_ipv4());
-        spec.authorization_rules = of_v4.map(authorization_rule).collect();
+        spec.authorization_rules = rules.map(authorization_rule).collect();
         spec.rule_evaluation = endpoint.rule_evaluation();
         Ok(())
+    }
+
+    /// A route through the subnet with this id.
+    fn route(&self, destination: IpNetwork, id: &str) -> Result<Route, String> {
+        let subnet = self.subnet(id)?;
+        let target_network = match destination {
+            IpNetwork::V4(_) => subnet.cidr_block.into(),
+            IpNetwork::V6(_) => {
+                let block = subnet.ipv6_cidr_block.ok_or_else(|| {
+                    format!("the subnet {id} has no IPv6 block for the route to {destination}; give it one and reload")
+                })?;
+                block.into()
+            }
+        };
+        Ok(Route {
+            destination_cidr: destination,
+            target_network,
+            description: None,
+        })
     }
 
     fn connect_handler(&self, endpoint: &Endpoint) -> Result<Option<ConnectHandler>, String> {
@@ -234,22 +257,33 @@ impl Surroundings<'_> {
                 }
             }
         }
-        let everything = |rule: &EgressRule| {
-            rule.protocol == IpProtocol::All && rule.destination.is_ipv4() && rule.destination.prefix() == 0
+        let everything = |v6: bool| {
+            allowed.iter().any(|rule| {
+                rule.protocol == IpProtocol::All
+                    && rule.destination.is_ipv6() == v6
+                    && rule.destination.prefix() == 0
+            })
         };
-        let open = endpoint.security_group_ids.is_empty() || allowed.iter().any(everything);
+        let traffic = endpoint.traffic_ip_address_type;
+        let unlimited = (!traffic.v4() || everything(false)) && (!traffic.v6() || everything(true));
+        let open = endpoint.security_group_ids.is_empty() || unlimited;
         Ok((!open).then_some(allowed))
     }
 }
 
-fn target_network(subnet: &Subnet) -> TargetNetwork {
-    TargetNetwork {
-        cidr: subnet.cidr_block.into(),
+/// The subnet as a target network for each family that is carried.
+fn target_networks(subnet: &Subnet, traffic: IpAddressType) -> impl Iterator<Item = TargetNetwork> {
+    let of = |cidr: IpNetwork, nat| TargetNetwork {
+        cidr,
         // The routes that came with the association are among the endpoint's.
         automatic_route: false,
         interface: subnet.interface.clone(),
-        nat: subnet.nat,
-    }
+        nat,
+    };
+    let v4 = traffic.v4().then(|| of(subnet.cidr_block.into(), subnet.nat));
+    let v6 = subnet.ipv6_cidr_block.filter(|_| traffic.v6());
+    v4.into_iter()
+        .chain(v6.map(|block| of(block.into(), subnet.ipv6_nat)))
 }
 
 fn authorization_rule(rule: &service::AuthorizationRule) -> AuthorizationRule {
@@ -390,23 +424,121 @@ mod tests {
     }
 
     #[test]
-    fn a_local_route_lets_clients_reach_each_other_and_ipv6_is_left_out() {
+    fn a_local_route_lets_clients_reach_each_other_over_ipv4_only() {
         let mut sample = Sample::new();
-        let mut route = sample.endpoint.routes[0].clone();
-        (route.destination, route.target) = ("10.8.0.0/22".parse().unwrap(), RouteTarget::Local);
-        route.origin = Origin::AddRoute;
-        sample.endpoint.routes.push(route.clone());
-        (route.destination, route.target) = (
-            "::/0".parse().unwrap(),
-            RouteTarget::Subnet("subnet-01234567".into()),
-        );
-        sample.endpoint.routes.push(route);
-        let mut rule = sample.endpoint.rules[0].clone();
-        rule.destination = "::/0".parse().unwrap();
-        sample.endpoint.rules.push(rule);
+        carry(&mut sample, IpAddressType::DualStack);
+        let local = service::Route {
+            destination: "10.8.0.0/22".parse().unwrap(),
+            target: RouteTarget::Local,
+            origin: Origin::AddRoute,
+            ..sample.endpoint.routes[0].clone()
+        };
+        sample.endpoint.routes.push(local);
         let config = sample.config().unwrap();
-        assert!(config.client_to_client);
-        assert_eq!((config.routes.len(), config.authorization_rules.len()), (1, 1));
+        assert!(config.client_to_client && !config.client_to_client_ipv6);
+        let forwarded: Vec<String> = config
+            .forwarded_destinations()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            forwarded,
+            ["10.20.0.0/16", "10.8.0.1/32", "2001:db8:8::1/128", "10.8.0.0/22"]
+        );
+    }
+
+    /// Makes the sample endpoint carry these families, and gives IPv6 to its first subnet.
+    fn carry(sample: &mut Sample, traffic: IpAddressType) {
+        let endpoint = &mut sample.endpoint;
+        endpoint.traffic_ip_address_type = traffic;
+        if !traffic.v4() {
+            endpoint.client_cidr_block = None;
+            endpoint.routes.clear();
+            endpoint.rules.clear();
+        }
+        endpoint.client_ipv6_cidr_block = "2001:db8:8::/64".parse().ok();
+        sample.environment.vpcs[0].ipv6_cidr_blocks = vec!["2001:db8:20::/56".parse().unwrap()];
+        sample.environment.subnets[0].ipv6_cidr_block = "2001:db8:20:1::/64".parse().ok();
+    }
+
+    #[test]
+    fn ipv6_goes_through_the_subnets_that_have_it_and_is_translated_only_where_asked_for() {
+        let mut sample = Sample::new();
+        carry(&mut sample, IpAddressType::Ipv6);
+        let everything = "::/0".parse().unwrap();
+        sample.endpoint.routes.push(service::Route {
+            destination: everything,
+            target: RouteTarget::Subnet("subnet-01234567".into()),
+            origin: Origin::AddRoute,
+            description: None,
+            created: sample.endpoint.created,
+            state: RouteState::Active,
+        });
+        let config = sample.config().unwrap();
+        assert_eq!((config.server_v4(), config.client_cidr_block), (None, None));
+        assert_eq!(config.server_v6().unwrap().to_string(), "2001:db8:8::1");
+        assert_eq!(config.route_table(), [everything]);
+        let targets: Vec<String> = config
+            .target_networks
+            .iter()
+            .map(|target| target.cidr.to_string())
+            .collect();
+        assert_eq!(
+            targets,
+            ["2001:db8:20:1::/64"],
+            "neither IPv4 nor the subnet without IPv6"
+        );
+        assert_eq!(config.nat_rules(), []);
+        sample.environment.subnets[0].ipv6_nat = true;
+        let translated: Vec<String> = sample
+            .config()
+            .unwrap()
+            .nat_rules()
+            .iter()
+            .map(|rule| rule.destination.to_string())
+            .collect();
+        assert_eq!(translated, ["2001:db8:20:1::/64", "::/0"]);
+        sample.environment.subnets[0].ipv6_cidr_block = None;
+        let error = sample.config().unwrap_err();
+        assert!(
+            error.contains("has no IPv6 block for the route to ::/0"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn groups_that_allow_everything_do_so_for_each_family_that_is_carried() {
+        let mut sample = Sample::new();
+        let v4 = EgressRule {
+            destination: "0.0.0.0/0".parse().unwrap(),
+            protocol: IpProtocol::All,
+        };
+        sample.environment.security_groups[1].egress = vec![v4];
+        sample.endpoint.security_group_ids = vec!["sg-00000001".into()];
+        assert_eq!(sample.config().unwrap().egress, None);
+        carry(&mut sample, IpAddressType::DualStack);
+        assert_eq!(
+            sample.config().unwrap().egress,
+            Some(vec![v4]),
+            "nothing may be begun over IPv6"
+        );
+        sample.endpoint.security_group_ids = vec!["sg-00000000".into()];
+        assert_eq!(sample.config().unwrap().egress, None);
+    }
+
+    #[test]
+    fn an_endpoint_listens_on_the_families_it_is_reached_over() {
+        let mut sample = Sample::new();
+        for (families, wanted) in [
+            (IpAddressType::Ipv4, &["0.0.0.0"][..]),
+            (IpAddressType::Ipv6, &["::"]),
+            (IpAddressType::DualStack, &["0.0.0.0", "::"]),
+        ] {
+            sample.endpoint.endpoint_ip_address_type = families;
+            let config = sample.config().unwrap();
+            let listens: Vec<String> = config.listen_addresses.iter().map(ToString::to_string).collect();
+            assert_eq!(listens, wanted);
+        }
     }
 
     #[test]
@@ -523,7 +655,7 @@ mod tests {
             sample.crls = Crls::default();
         });
         assert!(error.contains("import the revocation list again"), "{error}");
-        let error = broken(|sample| sample.endpoint.client_cidr_block = "10.20.0.0/22".parse().unwrap());
+        let error = broken(|sample| sample.endpoint.client_cidr_block = "10.20.0.0/22".parse().ok());
         assert!(error.contains("overlaps the client CIDR"), "{error}");
     }
 }

@@ -78,11 +78,12 @@ fn a_restarted_client_at_the_same_address_is_found_before_the_old_one_leaves_and
 fn the_largest_pool_and_client_count_fit() {
     let plane = DataPlane::new(DataPlaneConfig {
         max_peers: 126_500,
-        v4: "10.0.0.0/12".parse().unwrap(),
+        v4: "10.0.0.0/12".parse().ok(),
         v6: None,
-        server_v4: Ipv4Addr::new(10, 0, 0, 1),
+        server_v4: Some(Ipv4Addr::new(10, 0, 0, 1)),
         server_v6: None,
         client_to_client: false,
+        client_to_client_v6: false,
     });
     let last = Ipv4Addr::new(10, 15, 255, 254);
     let alice = connect(
