@@ -182,8 +182,8 @@ proptest! {
 }
 
 fn updated(before: &str, update: &str) -> Result<String, crate::ParseError> {
-    let mut options = PushOptions::parse(before).unwrap();
-    options.update(&PushOptions::parse(update).unwrap())?;
+    let mut options = PushOptions::parse(before)?;
+    options.update(&PushOptions::parse(update)?)?;
     let words: Vec<String> = options.iter().map(|words| words.join(" ")).collect();
     Ok(words.join(","))
 }
