@@ -434,6 +434,8 @@ fn settings(scene: u8) -> EndpointSettings {
         policy: policy(8),
         keepalive: Keepalive::default(),
         push: PushSettings {
+            routes: vec![format!("10.{scene}.0.0/16").parse().expect("a network")],
+            updates: true,
             tun_mtu: 1500,
             explicit_exit_notify: scene & 2 == 0,
             ..PushSettings::default()

@@ -77,6 +77,7 @@ fn everything_about_an_endpoint_fits_a_line_each() {
          description                    a & b\n\
          status                         available\n\
          created                        2026-01-02T03:04:05\n\
+         applied at                     2026-01-02T03:04:06.789Z\n\
          dns name                       vpn.test\n\
          clients                        10.8.0.0/22\n\
          transport                      tcp, port 1194\n\
