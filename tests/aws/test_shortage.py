@@ -121,6 +121,7 @@ def test_a_full_disk_loses_nothing_that_was_answered(daemon, ec2, acm, authority
             break
         kept[tag["Key"]] = tag["Value"]
     assert refused_ == ("InternalError", 500)
+    daemon.process.wait_for("then restart culvertd")
     (small_disk / "ballast").unlink()
     daemon.restart()
     (shown,) = ec2.describe_client_vpn_endpoints()["ClientVpnEndpoints"]
