@@ -6,6 +6,7 @@ import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from threading import Event
 
 import pytest
 from botocore.exceptions import ClientError
@@ -18,6 +19,9 @@ from raw import ADDRESS
 
 # Connections of a listener that are served at once.
 CONNECTIONS = 256
+# Who changes one endpoint at once: one fewer than the daemon has threads for requests.
+HANDS = 7
+BUSY = ("ConcurrentMutationLimitExceeded", 400)
 
 
 def refusal(call, **parameters):
@@ -73,6 +77,36 @@ def test_an_endpoint_that_is_being_deleted_is_not_changed(daemon, ec2, create):
     assert seen - expected == set() and ("IncorrectState", 400) in seen
 
 
+def test_a_change_that_others_are_always_ahead_of_is_given_up(daemon, ec2, endpoint, authority):
+    """A change begins anew when another came between. A long revocation list takes so much longer to judge than a tag that it
+    never gets its turn while tags are set without a pause; afterwards it does."""
+    lists = [authority.crl([f"{serial:040x}" for serial in range(1, 20_000 - more)]) for more in range(4)]
+    done = Event()
+
+    def set_tags(hand):
+        client, number = client_for("ec2", daemon), 0
+        while not done.is_set():
+            number += 1
+            tag = {"Key": f"hand-{hand}", "Value": str(number)}
+            told = refusal(client.create_tags, Resources=[endpoint], Tags=[tag])
+            assert told in (None, BUSY)
+
+    def given_up():
+        request = {"ClientVpnEndpointId": endpoint, "CertificateRevocationList": lists.pop()}
+        return refusal(ec2.import_client_vpn_client_certificate_revocation_list, **request)
+
+    with ThreadPoolExecutor(HANDS) as hands:
+        working = [hands.submit(set_tags, hand) for hand in range(HANDS)]
+        try:
+            told = [given_up() for _ in range(3)]
+        finally:
+            done.set()
+        for hand in working:
+            hand.result()
+    assert BUSY in told and set(told) <= {None, BUSY}
+    assert given_up() is None
+
+
 @pytest.fixture
 def small_disk(daemon, ec2):
     """The state on a disk of a few megabytes, empty, until the test ends. Nobody outside this namespace sees it."""
@@ -121,6 +155,7 @@ def test_a_full_disk_loses_nothing_that_was_answered(daemon, ec2, acm, authority
             break
         kept[tag["Key"]] = tag["Value"]
     assert refused_ == ("InternalError", 500)
+    daemon.process.wait_for("then restart culvertd")
     (small_disk / "ballast").unlink()
     daemon.restart()
     (shown,) = ec2.describe_client_vpn_endpoints()["ClientVpnEndpoints"]

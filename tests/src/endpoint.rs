@@ -91,10 +91,10 @@ impl EndpointPlan {
 
     /// Adds a rule that admits everybody, or a group, to a network with these services only.
     pub fn limited_rule(&mut self, cidr: &str, group: Option<&str>, services: &[&str]) -> &mut Self {
-        let access = group.map_or_else(
-            || "access_all = true".to_owned(),
-            |group| format!("group_id = \"{group}\""),
-        );
+        let access = match group {
+            Some(group) => format!("group_id = \"{group}\""),
+            None => "access_all = true".to_owned(),
+        };
         self.rules.push(format!(
             "{{ destination_cidr = \"{cidr}\", {access}, services = {services:?} }}"
         ));
