@@ -1,5 +1,8 @@
 //! `culvert log`, on files as the daemon leaves them.
 
+// A test's helpers may fail loudly.
+#![allow(clippy::unwrap_used)]
+
 use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
