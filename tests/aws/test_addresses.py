@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 
@@ -105,3 +106,13 @@ def test_a_reload_takes_no_port_from_another_endpoint(daemon, associated, connec
     assert listeners() == before
     assert client.pings(IN_A)
     assert json.loads(run(BIN / "culvert", "reload", "--json", "--config", FILE))["warnings"] == []
+
+
+def test_why_a_daemon_does_not_start_is_said_once(daemon, tmp_path):
+    """The API's port is the first daemon's."""
+    config = tmp_path / "culvert.toml"
+    config.write_text(f'state_dir = "{tmp_path}/state"\nrun_dir = "{tmp_path}/run"\n[api]\nlisten = "127.0.0.1:8443"\n')
+    done = subprocess.run([BIN / "culvertd", "--config", config], capture_output=True, text=True, timeout=30)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert "127.0.0.1:8443" in said and said.count("Address already in use") == 1, said

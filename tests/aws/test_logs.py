@@ -6,7 +6,7 @@ import time
 import pytest
 
 from expect import CONNECTION, CONNECTION_TIME, COUNT, Like, refused
-from lab import IN_A, LOG_GROUP, REGION, WORK, eventually
+from lab import BIN, IN_A, LOG_GROUP, REGION, WORK, eventually, run
 from manage import directory_option, settled
 
 
@@ -145,3 +145,18 @@ def quiet():
     before = entries("off")
     time.sleep(2.5)
     return entries("off") == before
+
+
+def test_the_command_line_reads_a_log(ec2, associated, connect, ana):
+    endpoint = associated(ConnectionLogOptions=on("read/here"))
+    connect(endpoint, ana).connected().stop()
+
+    def tail(*words):
+        command = ("log", "tail", LOG_GROUP, "read/here", *words, "--config", WORK / "culvert.toml")
+        return run(BIN / "culvert", *command)
+
+    eventually("the end is logged", lambda: "ended after" in tail())
+    assert json.loads(tail("--output", "json", "-n", "100"))["entries"] == entries("read/here")
+    listed = json.loads(run(BIN / "culvert", "log", "list", "--json", "--config", WORK / "culvert.toml"))["log_groups"]
+    (group,) = [group for group in listed if group["log_group_name"] == LOG_GROUP]
+    assert "read/here" in [stream["log_stream_name"] for stream in group["streams"]]

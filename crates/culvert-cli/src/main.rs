@@ -11,6 +11,7 @@ mod control;
 mod explain;
 mod failure;
 mod keygen;
+mod log;
 mod manage;
 mod output;
 mod papers;
@@ -102,6 +103,9 @@ enum Command {
     /// List security groups and apply them to an endpoint
     #[command(subcommand)]
     SecurityGroup(manage::SecurityGroups),
+    /// Read connection logs that are kept in files
+    #[command(subcommand)]
+    Log(log::Logs),
     /// Print a script that completes commands in a shell
     Completion(papers::Completion),
     /// Write manual pages
@@ -138,6 +142,7 @@ fn run(command: Command, output: &Output) -> anyhow::Result<()> {
         Command::Rule(command) => command.run(output),
         Command::Connection(command) => command.run(output),
         Command::Crl(command) => command.run(output),
+        Command::Log(command) => command.run(output),
         Command::Certificate(command) => command.run(output),
         Command::SecurityGroup(command) => command.run(output),
         Command::Completion(arguments) => arguments.run(Cli::command(), output),

@@ -3,7 +3,7 @@
 //! A [`Record`] is one entry, plain data; [`Record::line`] writes it as AWS Client VPN does. It goes to a stream of a
 //! group, as in CloudWatch Logs: [`name`] says what those may be called. [`FileLog`] keeps a group in files, one for
 //! each stream, which are turned over when [`Rotation`] says so: it is told the time and does nothing itself.
-//! [`JournalLog`] keeps a group in the systemd journal.
+//! [`FileLogReader`] reads such a group. [`JournalLog`] keeps a group in the systemd journal.
 //!
 //! Source: AWS Client VPN Administrator Guide, "Connection logging".
 
@@ -14,7 +14,7 @@ mod journal;
 pub mod name;
 mod record;
 
-pub use file::{FileLog, FileLogError, Rotation};
+pub use file::{FileLog, FileLogError, FileLogFollower, FileLogReader, Rotation, StreamFiles};
 pub use journal::{JOURNAL_SOCKET, JournalError, JournalLog};
 pub use record::{Attempt, Client, Counters, Record, Session, Transport};
 

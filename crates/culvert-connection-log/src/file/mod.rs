@@ -3,6 +3,7 @@
 //! A file that is full is renamed to `STREAM.log.1`, that one to `STREAM.log.2` and so on, the oldest first, so that at
 //! no moment a line is missing. Files are read by the owner's group at most: they name people and where they are.
 
+mod read;
 mod rotation;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use time::OffsetDateTime;
 
 use crate::name::{BadName, check_group, check_stream};
 
+pub use read::{FileLogFollower, FileLogReader, StreamFiles};
 pub use rotation::Rotation;
 
 /// Files open at a time; then the one used longest ago is closed.
@@ -39,7 +41,7 @@ struct Open {
     used: u64,
 }
 
-/// A file could not be written.
+/// A file could not be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum FileLogError {
     /// The name of a group or stream can't be one.
@@ -58,9 +60,24 @@ pub enum FileLogError {
         /// Why it failed.
         cause: io::Error,
     },
+    /// A file can't be read.
+    #[error(
+        "cannot read {path}: {cause}; log files are open to root, the user culvertd runs as, and its group"
+    )]
+    Read {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        cause: io::Error,
+    },
 }
 
 impl FileLogError {
+    fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |cause| Self::Read { path, cause }
+    }
+
     fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |cause| Self::Io { what, path, cause }
