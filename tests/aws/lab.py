@@ -97,6 +97,7 @@ id = "{SUBNET_B}"
 vpc_id = "{VPC}"
 cidr_block = "10.20.2.0/24"
 ipv6_cidr_block = "2001:db8:20:2::/64"
+ipv6_nat = true
 availability_zone = "us-east-1b"
 interface = "lan1"
 

@@ -348,3 +348,13 @@ def test_long_lists_are_followed_to_their_end(culvert, associated):
         culvert("rule", "authorize", endpoint, network, "--group", "engineering")
     found = culvert("rule", "list", endpoint, "--filter", "group-id=engineering")["authorization_rules"]
     assert [rule["destination_cidr"] for rule in found] == networks
+
+
+def test_families_are_chosen_and_shown(culvert, server_arn, client_arn):
+    families = ["--endpoint-ip-address-type", "dual-stack", "--traffic-ip-address-type", "ipv6"]
+    certificates = ["--server-certificate", server_arn, "--client-root", client_arn]
+    culvert("endpoint", "create", *families, *certificates, "--name", "six")
+    shown = culvert("endpoint", "show", "six")
+    assert (shown["endpoint_ip_address_type"], shown["traffic_ip_address_type"]) == ("dual-stack", "ipv6")
+    assert shown["client_cidr_block"] is None
+    assert "address types inside           ipv6\n" in culvert.text("endpoint", "show", "six")

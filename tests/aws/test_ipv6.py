@@ -217,6 +217,19 @@ def test_clients_do_not_reach_each_other_over_ipv6(ec2, associated, connect, ana
     assert drops(endpoint, "client_to_client") > before
 
 
+def test_only_a_subnet_that_asks_for_it_has_ipv6_translated(ec2, associated, connect, ana):
+    endpoint = associated(rules=[BEHIND_A, BEHIND_B], **IPV6)
+    client = connect(endpoint, ana).connected()
+    assert client.pings(IN_A_6) and client.pings(IN_B_6)
+    way_back = [CLIENTS_6, "via", "2001:db8:20:1::1"]
+    run("ip", "-n", HOST, "route", "del", *way_back)
+    try:
+        assert client.pings(IN_B_6) and not client.pings(IN_A_6, 1)
+    finally:
+        run("ip", "-n", HOST, "route", "add", *way_back)
+    assert client.pings(IN_A_6)
+
+
 def test_what_does_not_fit_the_families_is_refused(ec2, create, associated):
     dual = create(**DUAL)
     with refused("InvalidParameterValue", SECOND_IN_A, "no IPv6"):

@@ -145,6 +145,14 @@ fn an_account_is_named_as_on_aws() {
         ("region = \"-a\"", &["is not a region"]),
         ("host = \"a b\"", &["neither a host name"]),
         ("resets = \"never\"", &["\"live\" or \"strict\""]),
+        ("ipv6_host = \"vpn6.example.com\"", &["no host", "set host"]),
+        ("ipv6_host = \"192.0.2.1\"", &["IPv4 address"]),
+        ("client_ipv6_range = \"2001:db8::/65\"", &["smaller than a /64"]),
+        (
+            "client_ipv6_range = \"2001:db8::1/48\"",
+            &["2001:db8::/48 instead"],
+        ),
+        ("client_ipv6_range = \"fe80::/16\"", &["link-local"]),
     ] {
         refuses(&format!("[account]\n{line}\n"), 2, words);
     }
@@ -154,6 +162,19 @@ fn an_account_is_named_as_on_aws() {
     assert_eq!(
         (account.host.as_deref(), account.resets),
         (Some("192.0.2.1"), Resets::Strict)
+    );
+    assert_eq!(
+        (account.ipv6_host, account.client_ipv6_range.to_string()),
+        (None, "fd00::/8".into())
+    );
+    let text = "[account]\nhost = \"192.0.2.1\"\nipv6_host = \"2001:db8::1\"\nclient_ipv6_range = \"2001:db8:8::/48\"\n";
+    let account = read(text).environment.account;
+    assert_eq!(
+        (
+            account.ipv6_host.as_deref(),
+            account.client_ipv6_range.to_string()
+        ),
+        (Some("2001:db8::1"), "2001:db8:8::/48".into())
     );
 }
 

@@ -14,9 +14,15 @@ use crate::output::Output;
 /// Arguments of `culvert endpoint create`.
 #[derive(Args)]
 pub(crate) struct Create {
-    /// Addresses for clients, /12 to /22; can't be changed later
+    /// IPv4 addresses for clients, /12 to /22; needed unless they get only IPv6; can't be changed later
     #[arg(long, value_name = "NETWORK")]
-    client_cidr: String,
+    client_cidr: Option<String>,
+    /// Families of addresses that clients reach the endpoint over; can't be changed later
+    #[arg(long, value_enum, value_name = "FAMILIES")]
+    endpoint_ip_address_type: Option<IpAddressType>,
+    /// Families of addresses that clients use inside; can't be changed later
+    #[arg(long, value_enum, value_name = "FAMILIES")]
+    traffic_ip_address_type: Option<IpAddressType>,
     /// Certificate the endpoint shows, by ARN, id or domain name
     #[arg(long, value_name = "CERTIFICATE")]
     server_certificate: String,
@@ -69,6 +75,27 @@ impl Transport {
     }
 }
 
+/// Families of addresses.
+#[derive(Clone, Copy, ValueEnum)]
+enum IpAddressType {
+    /// IPv4
+    Ipv4,
+    /// IPv6
+    Ipv6,
+    /// Both
+    DualStack,
+}
+
+impl IpAddressType {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+            Self::DualStack => "dual-stack",
+        }
+    }
+}
+
 /// Reads a tag.
 pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -81,7 +108,11 @@ impl Create {
     pub(crate) fn run(&self, output: &Output) -> anyhow::Result<()> {
         let api = self.api.open(output)?;
         let mut form = Form::new();
-        form.add("ClientCidrBlock", &self.client_cidr);
+        form.add_some("ClientCidrBlock", self.client_cidr.as_deref());
+        let outside = self.endpoint_ip_address_type.map(IpAddressType::name);
+        form.add_some("EndpointIpAddressType", outside);
+        let inside = self.traffic_ip_address_type.map(IpAddressType::name);
+        form.add_some("TrafficIpAddressType", inside);
         form.add(
             "ServerCertificateArn",
             certificate::arn(&api, &self.server_certificate)?,

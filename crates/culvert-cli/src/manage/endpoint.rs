@@ -238,6 +238,8 @@ pub(super) fn details(one: &Endpoint) -> String {
         ),
         ("dns name", Some(one.dns_name.clone())),
         ("clients", one.client_cidr_block.clone()),
+        ("address types outside", one.endpoint_ip_address_type.clone()),
+        ("address types inside", one.traffic_ip_address_type.clone()),
         (
             "transport",
             Some(format!("{}, port {}", one.transport_protocol, one.vpn_port)),

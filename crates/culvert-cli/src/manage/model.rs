@@ -113,6 +113,10 @@ members! {
         client_login_banner_options: Option<BannerOptions>,
         #[serde(default)]
         client_route_enforcement_options: Option<RouteEnforcement>,
+        #[serde(default)]
+        endpoint_ip_address_type: Option<String>,
+        #[serde(default)]
+        traffic_ip_address_type: Option<String>,
     }
     TargetNetwork {
         network_id: String,

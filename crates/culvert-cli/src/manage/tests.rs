@@ -25,6 +25,7 @@ const ENDPOINT: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>
 <sessionTimeoutHours>8</sessionTimeoutHours>
 <clientLoginBannerOptions><enabled>true</enabled><bannerText>Hello</bannerText></clientLoginBannerOptions>
 <clientRouteEnforcementOptions><enforced>false</enforced></clientRouteEnforcementOptions>
+<endpointIpAddressType>dual-stack</endpointIpAddressType><trafficIpAddressType>ipv4</trafficIpAddressType>
 <disconnectOnSessionTimeout>true</disconnectOnSessionTimeout><appliedAt>2026-01-02T03:04:06.789Z</appliedAt><somethingNewer><deep><er/></deep></somethingNewer>
 </item></clientVpnEndpoint></DescribeClientVpnEndpointsResponse>";
 
@@ -64,6 +65,8 @@ fn an_endpoint_is_written_with_the_names_of_the_api() {
         "disconnect_on_session_timeout": true,
         "client_login_banner_options": { "enabled": true, "banner_text": "Hello" },
         "client_route_enforcement_options": { "enforced": false },
+        "endpoint_ip_address_type": "dual-stack",
+        "traffic_ip_address_type": "ipv4",
     });
     assert_eq!(json!(endpoint()), expected);
 }
@@ -80,6 +83,8 @@ fn everything_about_an_endpoint_fits_a_line_each() {
          applied at                     2026-01-02T03:04:06.789Z\n\
          dns name                       vpn.test\n\
          clients                        10.8.0.0/22\n\
+         address types outside          dual-stack\n\
+         address types inside           ipv4\n\
          transport                      tcp, port 1194\n\
          authentication                 directory-service-authentication (d-1)\n\
          server certificate             arn:s\n\
