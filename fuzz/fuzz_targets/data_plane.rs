@@ -1,21 +1,42 @@
 //! The packet path between strangers, clients and networks. Whatever is in a packet: nothing gets in that did not
 //! authenticate, and nothing gets through that is not the client's own.
 //!
-//! The first byte chooses the way: from a stranger, sealed by the client, or from the TUN. The rest is the packet.
+//! The first byte chooses the way: from a stranger, sealed by the client, or from the TUN; and whether the client's rules are
+//! limited to services. The rest is the packet.
 #![no_main]
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use culvert_crypto::{DataCipher, Key2, Role};
 use culvert_data::{DataFormat, DataKey, DataPlane, DataPlaneConfig, Framing, Inbound, MssFix, PeerConfig};
-use culvert_policy::ClientFilter;
+use culvert_policy::{Access, AuthorizationRule, ClientFilter, Policy};
 use culvert_wire::data::DataHeader;
 use culvert_wire::ip::IpHeader;
 use culvert_wire::{KeyId, LinkAddr, PeerId, UdpPath};
 use libfuzzer_sys::fuzz_target;
 
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 8, 0, 1);
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 8, 0, 2);
+const CLIENT_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+
+fn is_client(address: IpAddr) -> bool {
+    address == CLIENT || address == CLIENT_V6
+}
+
+/// Everything may be reached, with some services.
+fn limited() -> Arc<ClientFilter> {
+    let everywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse().expect("a network"));
+    let rules = everywhere.map(|destination| AuthorizationRule {
+        destination,
+        access: Access::AllUsers,
+        services: ["443/tcp", "53/udp", "icmp"]
+            .map(|service| service.parse().expect("a service"))
+            .to_vec(),
+        description: None,
+    });
+    Policy::compile(&rules, &everywhere).filter_for(&[])
+}
 
 fuzz_target!(|data: &[u8]| {
     let Some((way, data)) = data.split_first() else {
@@ -33,6 +54,12 @@ fuzz_target!(|data: &[u8]| {
     } else {
         DataFormat::Epoch
     };
+    let is_limited = way & 8 != 0;
+    let filter = if is_limited {
+        limited()
+    } else {
+        Arc::new(ClientFilter::allow_all())
+    };
     let key = |role| {
         let key2 = Key2::from_exporter([7; 256]);
         DataKey::new(DataCipher::Aes256Gcm, format, role, &key2)
@@ -42,7 +69,7 @@ fuzz_target!(|data: &[u8]| {
         max_peers: 8,
         v4: Some("10.8.0.0/24".parse().expect("a network")),
         v6: Some("fd00::/64".parse().expect("a network")),
-        server_v4: Some(Ipv4Addr::new(10, 8, 0, 1)),
+        server_v4: Some(SERVER),
         server_v6: None,
         client_to_client: true,
         client_to_client_v6: true,
@@ -53,10 +80,10 @@ fuzz_target!(|data: &[u8]| {
             peer: id,
             link: from,
             v4: Some(CLIENT),
-            v6: None,
+            v6: Some(CLIENT_V6),
             data_v2: true,
             framing: Framing::None,
-            filter: Arc::new(ClientFilter::allow_all()),
+            filter,
             mss_fix: MssFix::default(),
             tun_mtu: 1500,
         })
@@ -79,7 +106,14 @@ fuzz_target!(|data: &[u8]| {
             match plane.open(1, &from, &mut sealed) {
                 Ok(Inbound::Tun { ip } | Inbound::ToClient { ip, .. }) => {
                     let header = IpHeader::parse(ip).expect("what gets through is an IP packet");
-                    assert_eq!(header.source, CLIENT);
+                    assert!(is_client(header.source));
+                    assert!(
+                        !is_limited
+                            || header.version() == 6
+                            || header.destination == SERVER
+                            || matches!(header.protocol, 1 | 6 | 17),
+                        "a protocol that no rule names got through"
+                    );
                     assert_eq!(header.total_len, ip.len());
                 }
                 Ok(Inbound::Reply { payload, out }) => {
@@ -94,10 +128,8 @@ fuzz_target!(|data: &[u8]| {
             let mut reply = [0; culvert_data::TOO_BIG_REPLY_MAX];
             plane.too_big_reply(1, &packet, &mut reply);
             if let Ok(out) = plane.route(1, &mut packet) {
-                assert_eq!(
-                    IpHeader::parse(&packet).map(|header| header.destination),
-                    Ok(CLIENT.into())
-                );
+                let header = IpHeader::parse(&packet).expect("what is routed is an IP packet");
+                assert!(is_client(header.destination));
                 let mut sealed = vec![0; out.sealed_len(packet.len())];
                 assert_eq!(out.seal_into(&[&packet], &mut sealed), Ok(sealed.len()));
                 assert_eq!(
