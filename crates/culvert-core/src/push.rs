@@ -281,6 +281,31 @@ mod tests {
     }
 
     #[test]
+    fn a_client_without_ipv4_is_told_nothing_of_it() {
+        let common = CommonOptions::compose(&basic(), &Keepalive::default(), None).unwrap();
+        let address = |text: &str| text.parse().unwrap();
+        let messages = common
+            .reply(&ClientOptions {
+                negotiated: &agreed(),
+                peer_info: &PeerInfo::parse(""),
+                udp: true,
+                v4: None,
+                v6: Some((address("fd00::2"), 64, address("fd00::1"))),
+                peer: PeerId::new(0).unwrap(),
+                granted: &[],
+                auth_token: None,
+                auth_token_user: None,
+            })
+            .unwrap();
+        let reply = String::from_utf8(messages[0].clone()).unwrap();
+        assert!(reply.contains(",ifconfig-ipv6 fd00::2/64 fd00::1,"), "{reply}");
+        assert!(
+            !reply.contains("ifconfig ") && !reply.contains("route-gateway"),
+            "{reply}"
+        );
+    }
+
+    #[test]
     fn a_modern_client_gets_the_same_reply_as_from_a_stock_server() {
         assert_eq!(
             reply(&basic(), &agreed(), "IV_PROTO=990\nIV_MTU=1600\n", true),

@@ -18,8 +18,8 @@ const AUTOMATIC: &str = "Default Route";
 
 impl Endpoint {
     /// Associates the endpoint with a subnet. Each block of the subnet's VPC, of the families that the endpoint carries,
-    /// becomes a route through it; with the first
-    /// subnet the VPC is fixed, and its default security group applies unless others do already.
+    /// becomes a route through it; with the first subnet the VPC is fixed, and its default security group applies unless
+    /// others do already.
     ///
     /// # Errors
     /// `IncorrectState`, `InvalidSubnetID.Malformed`, `InvalidClientVpnSubnetId.NotFound`, `.DifferentAccount`,

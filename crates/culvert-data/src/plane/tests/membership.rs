@@ -97,3 +97,52 @@ fn the_largest_pool_and_client_count_fit() {
     assert_eq!(alice.send(&plane, &PING), Ok(Verdict::Consumed));
     assert!(size_of::<Peer>() + 2 * size_of::<DataKey>() < 8 * 1024);
 }
+
+/// A plane whose clients have IPv6 addresses, and IPv4 ones or not.
+fn plane_of(v4: Option<&str>, client_to_client: bool) -> DataPlane {
+    DataPlane::new(DataPlaneConfig {
+        max_peers: 16,
+        v4: v4.map(|v4| v4.parse().unwrap()),
+        v6: "fd00::/64".parse().ok(),
+        server_v4: v4.map(|_| SERVER),
+        server_v6: "fd00::1".parse().ok(),
+        client_to_client,
+        client_to_client_v6: false,
+    })
+}
+
+#[test]
+fn clients_may_have_ipv6_addresses_alone() {
+    let plane = plane_of(None, false);
+    let alice = connect(
+        &plane,
+        PeerConfig {
+            v4: None,
+            ..config(5, ALICE)
+        },
+    );
+    let up = v6("fd00::2", "fd99::9");
+    assert_eq!(alice.send(&plane, &up), Ok(Verdict::Tun(up)));
+    let forged = alice.send(&plane, &v6("fd00::3", "fd99::9"));
+    assert_eq!(forged, Err(DropReason::SourceAddress));
+    let of_v4 = alice.send(&plane, &v4(ALICE, INSIDE, 60));
+    assert_eq!(of_v4, Err(DropReason::SourceAddress));
+    assert!(plane.route(1, &mut v6("fd99::9", "fd00::2")).is_ok());
+    assert!(plane.route(1, &mut v4(INSIDE, ALICE, 60)).is_err());
+    let outside = plane.add_peer(config(6, BOB)).map(|_| ());
+    let address = BOB.into();
+    assert_eq!(outside, Err(DataError::AddressOutsideRange { address }));
+}
+
+#[test]
+fn clients_may_reach_each_other_over_ipv4_alone() {
+    let plane = plane_of(Some("10.8.0.0/16"), true);
+    let alice = connect(&plane, config(5, ALICE));
+    let _bob = connect(&plane, config(6, BOB));
+    let over_v4 = alice.send(&plane, &v4(ALICE, BOB, 60));
+    assert!(matches!(over_v4, Ok(Verdict::ToClient(..))), "{over_v4:?}");
+    let over_v6 = alice.send(&plane, &v6("fd00::2", "fd00::3"));
+    assert_eq!(over_v6, Err(DropReason::ClientToClient));
+    let from_behind = plane.route(1, &mut v6("fd00::2", "fd00::3")).map(|_| ());
+    assert_eq!(from_behind, Err(DropReason::ClientToClient));
+}
