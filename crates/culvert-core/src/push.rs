@@ -284,19 +284,18 @@ mod tests {
     fn a_client_without_ipv4_is_told_nothing_of_it() {
         let common = CommonOptions::compose(&basic(), &Keepalive::default(), None).unwrap();
         let address = |text: &str| text.parse().unwrap();
-        let messages = common
-            .reply(&ClientOptions {
-                negotiated: &agreed(),
-                peer_info: &PeerInfo::parse(""),
-                udp: true,
-                v4: None,
-                v6: Some((address("fd00::2"), 64, address("fd00::1"))),
-                peer: PeerId::new(0).unwrap(),
-                granted: &[],
-                auth_token: None,
-                auth_token_user: None,
-            })
-            .unwrap();
+        let options = ClientOptions {
+            negotiated: &agreed(),
+            peer_info: &PeerInfo::parse(""),
+            udp: true,
+            v4: None,
+            v6: Some((address("fd00::2"), 64, address("fd00::1"))),
+            peer: PeerId::new(0).unwrap(),
+            granted: &[],
+            auth_token: None,
+            auth_token_user: None,
+        };
+        let messages = Pushed::new(Arc::new(common), &options).unwrap().reply().unwrap();
         let reply = String::from_utf8(messages[0].clone()).unwrap();
         assert!(reply.contains(",ifconfig-ipv6 fd00::2/64 fd00::1,"), "{reply}");
         assert!(
