@@ -5,8 +5,8 @@ import json
 import pytest
 
 from expect import CONNECTION, plain, refused
-from lab import ACCOUNT, DENIES_LATE, DOOR, REGION, WORK, eventually
-from manage import directory_option
+from lab import ACCOUNT, DENIES_LATE, DOOR, IN_A, IN_B, REGION, WORK, eventually
+from manage import directory_option, settled
 
 GIVES_UP = ("connect-retry-max 1",)
 
@@ -89,6 +89,18 @@ def test_whom_the_handler_denies_is_told_why_and_stays_out(ec2, associated, conn
     assert connections(ec2, endpoint) == []
     connect(endpoint, ana, index=1).connected()
     assert [item["CommonName"] for item in connections(ec2, endpoint)] == ["ana.test"]
+
+
+def test_a_handler_may_name_groups_of_a_client(ec2, associated, connect, authority, ana, web):
+    endpoint = associated(rules=["10.20.0.0/16"], ClientConnectOptions=handler())
+    ec2.authorize_client_vpn_ingress(
+        ClientVpnEndpointId=endpoint, TargetNetworkCidr="10.20.1.0/24", AccessGroupId="engineering"
+    )
+    settled(ec2, endpoint)
+    member = connect(endpoint, authority.issue("engineer.door.test")).connected()
+    other = connect(endpoint, ana, index=1).connected()
+    assert member.fetches(IN_A) and member.fetches(IN_B)
+    assert other.fetches(IN_B) and not other.fetches(IN_A, seconds=1)
 
 
 @pytest.mark.parametrize("name", ["broken.test", "silent.test"])

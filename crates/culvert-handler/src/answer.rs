@@ -8,6 +8,8 @@ use crate::question::SchemaVersion;
 pub const MAX_TEXT: usize = 255;
 /// Most statuses of an answer.
 pub const MAX_STATUSES: usize = 10;
+/// Most groups of an answer.
+pub const MAX_GROUPS: usize = 100;
 
 /// A handler's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct Answer {
     pub message: String,
     /// What the handler found out about the device, in its own words.
     pub statuses: Vec<String>,
+    /// Groups the client is in beside those its login leads to. No handler for AWS says any.
+    pub groups: Vec<String>,
 }
 
 /// An answer that isn't one, and why.
@@ -33,6 +37,8 @@ struct Wire {
     error_msg_on_denied_connection: Option<String>,
     error_msg_on_failed_posture_compliance: Option<String>,
     posture_compliance_statuses: Vec<String>,
+    #[serde(default)]
+    groups: Vec<String>,
     schema_version: String,
 }
 
@@ -51,20 +57,25 @@ impl Answer {
             .or(wire.error_msg_on_failed_posture_compliance)
             .ok_or_else(|| Malformed("error-msg-on-denied-connection is missing".to_owned()))?;
         let message = clean("error-msg-on-denied-connection", &message)?;
-        if wire.posture_compliance_statuses.len() > MAX_STATUSES {
-            return Err(Malformed(format!(
-                "posture-compliance-statuses has more than {MAX_STATUSES} entries"
-            )));
-        }
-        let statuses = wire.posture_compliance_statuses.iter();
         Ok(Self {
             allow: wire.allow,
             message,
-            statuses: statuses
-                .map(|status| clean("posture-compliance-statuses", status))
-                .collect::<Result<_, _>>()?,
+            statuses: clean_all(
+                "posture-compliance-statuses",
+                &wire.posture_compliance_statuses,
+                MAX_STATUSES,
+            )?,
+            groups: clean_all("groups", &wire.groups, MAX_GROUPS)?,
         })
     }
+}
+
+/// The texts of a list, of which there may be so many.
+fn clean_all(field: &str, texts: &[String], most: usize) -> Result<Vec<String>, Malformed> {
+    if texts.len() > most {
+        return Err(Malformed(format!("{field} has more than {most} entries")));
+    }
+    texts.iter().map(|text| clean(field, text)).collect()
 }
 
 /// A text of an answer: bounded, and fit for control messages and logs.
@@ -91,6 +102,7 @@ mod tests {
             allow: false,
             message: "Update your device.".into(),
             statuses: vec!["outdated".into(), "unknown".into()],
+            groups: Vec::new(),
         };
         for (version, message) in [
             ("v1", "error-msg-on-failed-posture-compliance"),
@@ -103,6 +115,23 @@ mod tests {
             );
             assert_eq!(parse(&json), Ok(denied.clone()), "{version}");
         }
+    }
+
+    #[test]
+    fn an_answer_may_name_groups() {
+        let text = |groups: &str| {
+            format!(
+                r#"{{"allow": true, "error-msg-on-denied-connection": "", "posture-compliance-statuses": [],
+                "schema-version": "v3", "groups": {groups}}}"#
+            )
+        };
+        assert_eq!(
+            parse(&text(r#"["operators", "night"]"#)).unwrap().groups,
+            ["operators", "night"]
+        );
+        let many = format!("[{}]", ["\"a\""; MAX_GROUPS + 1].join(","));
+        assert!(parse(&text(&many)).unwrap_err().contains("more than 100"));
+        assert!(parse(&text("\"operators\"")).is_err(), "a text is no list");
     }
 
     #[test]

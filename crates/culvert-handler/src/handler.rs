@@ -98,6 +98,15 @@ enum Backend {
     Web(Box<Web>),
 }
 
+/// What a handler says of a client that may connect.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// What it found out about the device, in its own words.
+    pub statuses: Vec<String>,
+    /// Groups the client is in beside those its login leads to.
+    pub groups: Vec<String>,
+}
+
 impl Handler {
     /// Checks what is to be asked; asks nothing yet.
     ///
@@ -121,11 +130,11 @@ impl Handler {
         })
     }
 
-    /// Asks whether a client may connect. Returns what is known about its device.
+    /// Asks whether a client may connect. Returns what the handler knows about it.
     ///
     /// # Errors
     /// [`Refusal`] if it may not, or if there is no answer that says so.
-    pub async fn ask(&self, question: &Question) -> Result<Vec<String>, Refusal> {
+    pub async fn ask(&self, question: &Question) -> Result<Admission, Refusal> {
         let limit = self.options.limit;
         match timeout(limit, self.ask_in_turn(question)).await {
             Ok(answer) => answer,
@@ -136,7 +145,7 @@ impl Handler {
         }
     }
 
-    async fn ask_in_turn(&self, question: &Question) -> Result<Vec<String>, Refusal> {
+    async fn ask_in_turn(&self, question: &Question) -> Result<Admission, Refusal> {
         let Some(_turn) = self.gate.enter().await else {
             let detail = "too many clients wait for the connect handler";
             return Err(Refusal::without_answer(Reason::Throttled, detail));
@@ -156,9 +165,12 @@ impl Handler {
     }
 }
 
-fn judge(answer: Answer) -> Result<Vec<String>, Refusal> {
+fn judge(answer: Answer) -> Result<Admission, Refusal> {
     if answer.allow {
-        return Ok(answer.statuses);
+        return Ok(Admission {
+            statuses: answer.statuses,
+            groups: answer.groups,
+        });
     }
     let message = if answer.message.trim().is_empty() {
         DEFAULT_MESSAGE.to_owned()

@@ -24,7 +24,7 @@ mod question;
 mod reason;
 mod web;
 
-pub use answer::{Answer, MAX_STATUSES, MAX_TEXT, Malformed};
-pub use handler::{Handler, HandlerError, HandlerOptions, Target};
+pub use answer::{Answer, MAX_GROUPS, MAX_STATUSES, MAX_TEXT, Malformed};
+pub use handler::{Admission, Handler, HandlerError, HandlerOptions, Target};
 pub use question::{GroupsForm, Question, SchemaVersion};
 pub use reason::{DEFAULT_MESSAGE, Reason, Refusal};

@@ -20,7 +20,7 @@ fn shell(script: &str) -> HandlerOptions {
     })
 }
 
-async fn ask(options: HandlerOptions) -> Result<Vec<String>, Refusal> {
+async fn ask(options: HandlerOptions) -> Result<Admission, Refusal> {
     Handler::new(options).unwrap().ask(&question()).await
 }
 
@@ -49,15 +49,20 @@ fn response(head: &str, body: &str) -> String {
     )
 }
 
-async fn ask_web(answer: String) -> Result<Vec<String>, Refusal> {
+async fn ask_web(answer: String) -> Result<Admission, Refusal> {
     let url = serve(1, answer).await;
     ask(HandlerOptions::new(Target::Web { url, authority: None })).await
 }
 
 #[tokio::test]
 async fn a_program_reads_the_question_and_allows() {
-    let script = format!("grep -q '\"username\":\"ana\"' && echo '{ALLOW}'");
-    assert_eq!(ask(shell(&script)).await, Ok(vec!["compliant".to_owned()]));
+    let allow = ALLOW.replace("\"v3\"", "\"v3\", \"groups\": [\"night\"]");
+    let script = format!("grep -q '\"username\":\"ana\"' && echo '{allow}'");
+    let admission = Admission {
+        statuses: vec!["compliant".to_owned()],
+        groups: vec!["night".to_owned()],
+    };
+    assert_eq!(ask(shell(&script)).await, Ok(admission));
 }
 
 #[tokio::test]
@@ -116,7 +121,10 @@ async fn a_program_that_hangs_is_given_up_and_those_who_wait_behind_it_too() {
 async fn a_web_service_is_asked_by_post() {
     assert_eq!(
         ask_web(response("200 OK", ALLOW)).await,
-        Ok(vec!["compliant".to_owned()])
+        Ok(Admission {
+            statuses: vec!["compliant".to_owned()],
+            groups: Vec::new()
+        })
     );
     let refusal = ask_web(response("200 OK", DENY)).await.unwrap_err();
     assert_eq!(refusal.message, "Update your device.");

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use culvert_config::{ConnectHandler, EndpointConfig, HandlerTarget};
 use culvert_core::{AuthRequest, Rejection};
-use culvert_handler::{GroupsForm, Handler, HandlerOptions, Question, SchemaVersion, Target};
+use culvert_handler::{Admission, GroupsForm, Handler, HandlerOptions, Question, SchemaVersion, Target};
 use culvert_service::ConnectionId;
 
 /// Opens the handler an endpoint's configuration names.
@@ -55,7 +55,7 @@ fn options(handler: &ConnectHandler) -> Result<HandlerOptions> {
     Ok(options)
 }
 
-/// Asks about a client whose login leads to these groups. Returns what is known about its device.
+/// Asks about a client whose login leads to these groups. Returns what the handler knows about it.
 ///
 /// # Errors
 /// [`Rejection`] if it isn't to be let in.
@@ -65,7 +65,7 @@ pub(super) async fn ask(
     connection: &ConnectionId,
     request: &AuthRequest,
     groups: &[String],
-) -> Result<Vec<String>, Rejection> {
+) -> Result<Admission, Rejection> {
     let question = question(endpoint, connection, request, groups);
     handler.ask(&question).await.map_err(|refusal| Rejection {
         code: Some(refusal.reason.name()),

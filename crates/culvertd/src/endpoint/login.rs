@@ -10,7 +10,7 @@ use culvert_auth::{
 };
 use culvert_config::{CertificateGroups, EndpointConfig, ExternalCommand, PasswordCheck};
 use culvert_core::{AuthDecision, AuthRequest, Grant, Rejection};
-use culvert_handler::Handler;
+use culvert_handler::{Admission, Handler};
 use culvert_service::ConnectionId;
 use zeroize::Zeroizing;
 
@@ -80,10 +80,11 @@ impl Logins {
                 static_v6,
             } => {
                 groups.extend_from_slice(self.groups_of_certificate(&request));
-                let posture = match self.ask_handler(&request, connection, &groups).await {
-                    Ok(posture) => posture,
+                let admission = match self.ask_handler(&request, connection, &groups).await {
+                    Ok(admission) => admission,
                     Err(rejection) => return AuthDecision::Reject(rejection),
                 };
+                groups.extend(admission.groups);
                 let fixed = identity
                     .as_deref()
                     .and_then(|identity| self.config.static_address(identity));
@@ -93,7 +94,7 @@ impl Logins {
                     static_v4: static_v4.or_else(|| fixed.and_then(|fixed| fixed.v4)),
                     static_v6: static_v6.or_else(|| fixed.and_then(|fixed| fixed.v6)),
                     push: Vec::new(),
-                    posture,
+                    posture: admission.statuses,
                 })
             }
             Verdict::Reject { log, client_message } => AuthDecision::Reject(Rejection {
@@ -118,18 +119,18 @@ impl Logins {
         }
     }
 
-    /// Asks the connect handler, if there is one, about a new connection. Returns what it knows about the device.
+    /// Asks the connect handler, if there is one, about a new connection. Returns what it knows about the client.
     async fn ask_handler(
         &self,
         request: &AuthRequest,
         connection: &ConnectionId,
         groups: &[String],
-    ) -> Result<Vec<String>, Rejection> {
+    ) -> Result<Admission, Rejection> {
         match &self.handler {
             Some(handler) if !request.renegotiation => {
                 connect_handler::ask(handler, &self.config.name, connection, request, groups).await
             }
-            _ => Ok(Vec::new()),
+            _ => Ok(Admission::default()),
         }
     }
 
