@@ -14,7 +14,7 @@ use crate::key::DataKey;
 use crate::mss::{MssFix, SegmentLimit};
 use crate::outbound::{self, KeySlot};
 use crate::shared::{LinkKey, Shared};
-use crate::spoken::Spoken;
+use crate::spoken::{Spoken, UDP};
 use crate::stats::{PeerStats, Traffic};
 use crate::{DropReason, PeerEvent};
 
@@ -249,12 +249,30 @@ impl Peer {
     /// Whether the client may receive this packet from its source.
     pub(crate) fn may_receive(&self, header: &IpHeader, ip: &[u8]) -> bool {
         let filter = self.filter.load();
-        filter.allows(header.source) || filter.has_limits() && is_answer(&filter, header, ip)
+        filter.allows(header.source)
+            || filter.has_limits()
+                && Spoken::read(header, ip).is_some_and(|spoken| self.is_answer(&filter, header, &spoken))
     }
 
-    /// Whether this packet may be an answer to what the client is allowed to begin.
+    /// Whether this packet, which its sender's rules don't let begin anything, may be an answer to what this client may begin.
     pub(crate) fn is_answered_by(&self, header: &IpHeader, ip: &[u8]) -> bool {
-        is_answer(&self.filter.load(), header, ip)
+        let filter = self.filter.load();
+        Spoken::read(header, ip).is_some_and(|spoken| {
+            // Over UDP nothing but the port tells an answer from a beginning, and where all is allowed no port is named.
+            let is_told = spoken.protocol != UDP || !filter.allows(header.source);
+            is_told && self.is_answer(&filter, header, &spoken)
+        })
+    }
+
+    /// Whether a packet to the client belongs to a service that these rules allow, and doesn't begin anything.
+    fn is_answer(&self, filter: &ClientFilter, header: &IpHeader, spoken: &Spoken) -> bool {
+        let other = match spoken.quoted {
+            // Whoever noticed the error: it is about what the client sent, and to whom.
+            Some((source, destination)) if self.holds(source) => destination,
+            Some(_) => return false,
+            None => header.source,
+        };
+        !spoken.begins && filter.allows_service(other, spoken.protocol, spoken.source_port())
     }
 
     /// Whether this is one of the client's own tunnel addresses.
@@ -359,18 +377,9 @@ impl Peer {
 }
 
 /// Whether a packet from a client is of a service that its rules allow.
-#[cold]
 fn is_service(filter: &ClientFilter, header: &IpHeader, ip: &[u8]) -> bool {
     Spoken::read(header, ip).is_some_and(|spoken| {
         filter.allows_service(header.destination, spoken.protocol, spoken.destination_port())
-    })
-}
-
-/// Whether a packet to a client belongs to a service that its rules allow, and doesn't begin anything.
-#[cold]
-fn is_answer(filter: &ClientFilter, header: &IpHeader, ip: &[u8]) -> bool {
-    Spoken::read(header, ip).is_some_and(|spoken| {
-        !spoken.begins && filter.allows_service(header.source, spoken.protocol, spoken.source_port())
     })
 }
 

@@ -5,17 +5,21 @@
 //!
 //! - The port that counts is the other host's: the destination port of what a client sends, the source port of what it
 //!   receives.
-//! - A TCP segment with SYN and without ACK, and an ICMP echo request, begin something: they are no answer.
-//! - An ICMP error belongs to what it quotes, so a limited TCP connection learns of a smaller MTU on its way.
+//! - A TCP segment with SYN and without ACK begins something, and so does every ICMP message that isn't a reply: they are no
+//!   answer.
+//! - An ICMP error belongs to the two hosts and the ports that it quotes, whichever router on the way sent it, so a limited TCP
+//!   connection learns of a smaller MTU.
 //! - A later fragment has no ports. It passes where any port of its protocol does: it can't be put together without the
 //!   first one, which is judged by its ports. A first fragment too short to tell them is refused, and so is one that could
 //!   overwrite the flags of TCP (RFC 1858, RFC 3128).
 //! - What can't be read belongs to no service.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use culvert_wire::ip::IpHeader;
 
 const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(crate) const UDP: u8 = 17;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
 
@@ -37,6 +41,8 @@ pub(crate) struct Spoken {
     pub(crate) ports: Option<(u16, u16)>,
     /// It begins something, so it can't be an answer.
     pub(crate) begins: bool,
+    /// Of an ICMP error: who sent the packet it quotes, and to whom.
+    pub(crate) quoted: Option<(IpAddr, IpAddr)>,
 }
 
 /// The transport header, or where it would be.
@@ -67,7 +73,8 @@ impl Spoken {
             protocol @ (ICMP | ICMPV6) => Some(Self {
                 protocol,
                 ports: Some((0, 0)),
-                begins: matches!((protocol, *bytes.first()?), (ICMP, 8) | (ICMPV6, 128)),
+                begins: !is_reply(protocol, *bytes.first()?),
+                quoted: None,
             }),
             _ => None,
         }
@@ -78,6 +85,7 @@ impl Spoken {
             protocol,
             ports: None,
             begins: false,
+            quoted: None,
         }
     }
 
@@ -88,6 +96,7 @@ impl Spoken {
             protocol,
             ports,
             begins,
+            quoted: None,
         })
     }
 
@@ -95,20 +104,21 @@ impl Spoken {
     fn quoted(quoted: &[u8]) -> Option<Self> {
         let transport = Transport::of_quote(quoted)?;
         let protocol = transport.protocol;
-        match protocol {
-            _ if transport.offset != 0 => Some(Self::later(protocol)),
+        let ports = match protocol {
+            _ if transport.offset != 0 => None,
             TCP | UDP => {
                 let about = Self::with_ports(protocol, transport.bytes, false)?;
-                let ports = about.ports.map(|(source, destination)| (destination, source));
-                Some(Self { ports, ..about })
+                about.ports.map(|(source, destination)| (destination, source))
             }
-            ICMP | ICMPV6 => Some(Self {
-                protocol,
-                ports: Some((0, 0)),
-                begins: false,
-            }),
-            _ => None,
-        }
+            ICMP | ICMPV6 => Some((0, 0)),
+            _ => return None,
+        };
+        Some(Self {
+            protocol,
+            ports,
+            begins: false,
+            quoted: Some(hosts(quoted)?),
+        })
     }
 
     /// The port of the receiver; `None`: unknown.
@@ -120,6 +130,22 @@ impl Spoken {
     pub(crate) fn source_port(&self) -> Option<u16> {
         self.ports.map(|(source, _)| source)
     }
+}
+
+/// Source and destination of a packet of which only the beginning is there.
+fn hosts(ip: &[u8]) -> Option<(IpAddr, IpAddr)> {
+    if ip.first()? >> 4 == 4 {
+        let address = |at: usize| Some(Ipv4Addr::from(*ip.get(at..)?.first_chunk::<4>()?).into());
+        Some((address(12)?, address(16)?))
+    } else {
+        let address = |at: usize| Some(Ipv6Addr::from(*ip.get(at..)?.first_chunk::<16>()?).into());
+        Some((address(8)?, address(24)?))
+    }
+}
+
+/// Replies to an echo, a time stamp, a mask or an information request; in IPv6 to an echo or a node's query.
+const fn is_reply(protocol: u8, kind: u8) -> bool {
+    matches!((protocol, kind), (ICMP, 0 | 14 | 16 | 18) | (ICMPV6, 129 | 140))
 }
 
 /// Destination unreachable, source quench, time exceeded, parameter problem. A redirect is none: it is for routers.
@@ -230,6 +256,7 @@ mod tests {
         protocol: TCP,
         ports: Some((0xc000, 443)),
         begins: false,
+        quoted: None,
     };
 
     #[test]
@@ -258,10 +285,28 @@ mod tests {
             None,
             "no rule is about other protocols"
         );
-        for (kind, begins) in [(8, true), (0, false)] {
-            assert_eq!(read(&v4(ICMP, 0, &[kind, 0, 0, 0])).unwrap().begins, begins);
+        for (kind, begins) in [
+            (8, true),
+            (0, false),
+            (5, true),
+            (9, true),
+            (13, true),
+            (14, false),
+            (17, true),
+        ] {
+            assert_eq!(
+                read(&v4(ICMP, 0, &[kind, 0, 0, 0])).unwrap().begins,
+                begins,
+                "{kind}"
+            );
         }
-        assert!(read(&v6(ICMPV6, &[128, 0, 0, 0])).unwrap().begins);
+        for (kind, begins) in [(128, true), (129, false), (134, true), (137, true), (139, true)] {
+            assert_eq!(
+                read(&v6(ICMPV6, &[kind, 0, 0, 0])).unwrap().begins,
+                begins,
+                "{kind}"
+            );
+        }
     }
 
     #[test]
@@ -313,13 +358,21 @@ mod tests {
     fn an_error_belongs_to_what_it_quotes() {
         let error = |kind: u8, quoted: &[u8]| [&[kind, 4, 0, 0, 0, 0, 5, 0], quoted].concat();
         let sent = v4(TCP, 0, &tcp(2));
-        let about = Spoken {
+        let about = |from: &str, to: &str| Spoken {
             protocol: TCP,
             ports: Some((443, 0xc000)),
             begins: false,
+            quoted: Some((from.parse().unwrap(), to.parse().unwrap())),
         };
-        assert_eq!(read(&v4(ICMP, 0, &error(3, &sent[..28]))), Some(about));
-        assert_eq!(read(&v6(ICMPV6, &error(2, &v6(TCP, &tcp(2))))), Some(about));
+        assert_eq!(
+            read(&v4(ICMP, 0, &error(3, &sent[..28]))),
+            Some(about("10.8.0.2", "192.0.2.1"))
+        );
+        let all = Ipv6Addr::from([0xfd; 16]).to_string();
+        assert_eq!(
+            read(&v6(ICMPV6, &error(2, &v6(TCP, &tcp(2))))),
+            Some(about(&all, &all))
+        );
         assert_eq!(
             read(&v4(ICMP, 0, &error(3, &sent[..22]))),
             None,

@@ -7,7 +7,7 @@ use culvert_config::{EgressRule, EndpointConfig, IpProtocol, PortRange};
 use culvert_policy::{self as policy, RuleEvaluation, Verdict};
 use ipnetwork::IpNetwork;
 
-/// What is looked at, up to what decides, and the outcome.
+/// What is looked at, up to what decides, and the outcome: in the order in which the packet path looks at it.
 pub(crate) fn explain(
     config: &EndpointConfig,
     groups: &[String],
@@ -15,31 +15,59 @@ pub(crate) fn explain(
     service: Option<Service>,
 ) -> (bool, Vec<ExplainStep>) {
     let mut steps = Vec::new();
-    let mut pass = |what: &str, passes: bool, why: String| {
+    let mut pass = |what: &str, (passes, why): (bool, String)| {
         let what = what.to_owned();
         steps.push(ExplainStep { what, passes, why });
         passes
     };
-    let routes = config.forwarded_destinations();
-    let longest = routes
-        .iter()
-        .filter(|route| route.contains(destination))
-        .max_by_key(|route| route.prefix());
-    let allowed = match longest {
-        Some(route) => pass("route", true, format!("{route} leads there")),
-        None => pass(
-            "route",
-            false,
-            format!("no route leads to {destination}; add one"),
-        ),
-    } && {
-        let (passes, why) = rule(config, groups, destination, service);
-        pass("rule", passes, why)
-    } && {
-        let (passes, why) = egress(config, destination, service);
-        pass("security groups", passes, why)
+    let allowed = if is_server(config, destination) {
+        let why =
+            format!("{destination} is the server's own address in the tunnel, which every client reaches");
+        pass("server", (true, why))
+    } else if let Some(between_clients) = client_to_client(config, destination) {
+        pass("client to client", between_clients) && pass("rule", rule(config, groups, destination, service))
+    } else {
+        pass("route", route(config, destination))
+            && pass("rule", rule(config, groups, destination, service))
+            && pass("security groups", egress(config, destination, service))
     };
     (allowed, steps)
+}
+
+fn is_server(config: &EndpointConfig, destination: IpAddr) -> bool {
+    match destination {
+        IpAddr::V4(v4) => config.server_v4() == Some(v4),
+        IpAddr::V6(v6) => config.server_v6() == Some(v6),
+    }
+}
+
+/// Whether clients reach each other; `None` if no client has the destination's address.
+fn client_to_client(config: &EndpointConfig, destination: IpAddr) -> Option<(bool, String)> {
+    let (block, enabled): (Option<IpNetwork>, bool) = match destination {
+        IpAddr::V4(_) => (config.client_cidr_block.map(Into::into), config.client_to_client),
+        IpAddr::V6(_) => (
+            config.client_ipv6_cidr_block.map(Into::into),
+            config.client_to_client_ipv6,
+        ),
+    };
+    let block = block.filter(|block| block.contains(destination))?;
+    let why = if enabled {
+        format!("clients, of {block}, reach each other where the rules of both allow it")
+    } else {
+        format!(
+            "{destination} is a client's, of {block}, and clients of this endpoint don't reach each other"
+        )
+    };
+    Some((enabled, why))
+}
+
+fn route(config: &EndpointConfig, destination: IpAddr) -> (bool, String) {
+    let routes = config.forwarded_destinations();
+    let leading = routes.iter().filter(|route| route.contains(destination));
+    match leading.max_by_key(|route| route.prefix()) {
+        Some(route) => (true, format!("{route} leads there")),
+        None => (false, format!("no route leads to {destination}; add one")),
+    }
 }
 
 fn rule(
@@ -180,6 +208,28 @@ mod tests {
         );
         let (allowed, why) = told(other, "10.20.2.10", "");
         assert!(allowed && why.contains("everything"), "{why}");
+    }
+
+    #[test]
+    fn clients_and_the_server_are_no_networks() {
+        let everywhere = |endpoint: &mut culvert_service::Endpoint| {
+            endpoint.rules[0].destination = "0.0.0.0/0".parse().unwrap();
+        };
+        let (allowed, why) = told(everywhere, "10.8.0.9", "");
+        assert!(!allowed && why.contains("don't reach each other"), "{why}");
+        let mut config = sample_config(everywhere);
+        let server = config.server_v4().unwrap();
+        let (allowed, why) = told(|endpoint| endpoint.rules.clear(), &server.to_string(), "");
+        assert!(allowed && why.contains("every client"), "{why}");
+        let client = "10.8.0.9".parse().unwrap();
+        let mut spec = (*config).clone();
+        spec.client_to_client = true;
+        spec.egress = Some(Vec::new());
+        config = spec.validate().unwrap();
+        let (allowed, steps) = explain(&config, &[], client, None);
+        let asked: Vec<&str> = steps.iter().map(|step| step.what.as_str()).collect();
+        assert_eq!(asked, ["client to client", "rule"], "security groups have no say");
+        assert!(allowed, "{steps:?}");
     }
 
     #[test]

@@ -330,8 +330,8 @@ impl EndpointConfig {
         table
     }
 
-    /// Every destination the endpoint forwards to where a rule allows it: the route table, the server's own
-    /// tunnel addresses and, with `client_to_client`, the client CIDRs.
+    /// Every destination the endpoint forwards to: the route table and, with `client_to_client`, the client CIDRs, where a rule
+    /// allows it; and the server's own tunnel addresses.
     pub fn forwarded_destinations(&self) -> Vec<IpNetwork> {
         let mut destinations = self.route_table();
         destinations.extend(self.server_v4().map(|v4| IpNetwork::from(IpAddr::V4(v4))));

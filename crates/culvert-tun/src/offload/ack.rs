@@ -89,15 +89,21 @@ impl<'p> Acknowledgement<'p> {
             (None, None) => true,
             _ => false,
         };
-        let known =
-            |piece: &[u8; 8]| later.covers(piece) || before.is_some_and(|before| before.covers(piece));
+        let said_before =
+            |piece: &[u8; 8]| before.is_some_and(|before| before.covers(piece) && before.is_intact());
+        let known = |piece: &[u8; 8]| later.covers(piece) || said_before(piece);
         says_more
             && newer
             && self.has_like_headers(later)
             && !self.reports_duplicate()
             && self.pieces.iter().all(known)
-            // One that was damaged before it was encrypted is for its receiver to discard, not instead of a sound one.
-            && later.layout.is_intact(later.packet)
+            && later.is_intact()
+    }
+
+    /// Whether its checksums fit: one that was damaged before it was encrypted is for its receiver to discard, not to stand for
+    /// sound ones.
+    fn is_intact(&self) -> bool {
+        self.layout.is_intact(self.packet)
     }
 
     /// Whether the headers differ in nothing but lengths, IPv4's identification, checksums, window, and what the fields of

@@ -4,6 +4,8 @@ use super::*;
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+/// On the way, and in no rule.
+const ROUTER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const SYN: u8 = 0x02;
 const ACK: u8 = 0x10;
 
@@ -111,11 +113,22 @@ fn an_error_about_an_allowed_connection_gets_through() {
     let plane = plane(false);
     limited_client(&plane, 5, ALICE, &[("172.16.0.0/16", &["443/tcp"])]);
     for (port, allowed) in [(443, true), (80, false)] {
-        let mut error = v4(INSIDE, ALICE, 68);
-        error[9] = 1;
-        error[20..22].copy_from_slice(&[3, 4]);
-        error[28..68].copy_from_slice(&packet(TCP, (ALICE, 50000), (INSIDE, port), ACK));
-        assert_eq!(plane.route(1, &mut error).is_ok(), allowed, "about port {port}");
+        // A router on the way sends it, which no rule is about.
+        for (sender, about, told) in [
+            (INSIDE, ALICE, allowed),
+            (ROUTER, ALICE, allowed),
+            (ROUTER, BOB, false),
+        ] {
+            let mut error = v4(sender, ALICE, 68);
+            error[9] = 1;
+            error[20..22].copy_from_slice(&[3, 4]);
+            error[28..68].copy_from_slice(&packet(TCP, (about, 50000), (INSIDE, port), ACK));
+            assert_eq!(
+                plane.route(1, &mut error).is_ok(),
+                told,
+                "{sender} about {about}, port {port}"
+            );
+        }
     }
 }
 
@@ -155,6 +168,15 @@ fn between_clients_either_ones_service_is_reached_and_answered() {
     assert_eq!(bob_sends(80, 50000, SYN | ACK), Ok(()));
     assert_eq!(bob_sends(50000, 80, SYN), no);
     assert_eq!(bob_sends(50000, 22, SYN), Ok(()));
+    let bob_says = |from, to| ok(bob.send(&plane, &packet(UDP, (BOB, from), (ALICE, to), 0)));
+    assert_eq!(
+        bob_says(50000, 53),
+        no,
+        "over UDP nothing tells that it is an answer"
+    );
+    alice.peer.set_filter(limited(&[("10.8.0.0/16", &["53/udp"])]));
+    assert_eq!(bob_says(53, 50000), Ok(()), "but the port of a service");
+    assert_eq!(bob_says(50000, 53), no);
     alice.peer.set_filter(limited(&[("172.16.0.0/16", &["22/tcp"])]));
     assert_eq!(bob_sends(50000, 22, SYN), Err(DropReason::NotAuthorizedReverse));
     assert_eq!(alice_sends(50000, 22, SYN), no);
