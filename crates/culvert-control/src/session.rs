@@ -287,7 +287,7 @@ impl Session {
                 max: MAX_RECORD,
             });
         }
-        let queued = self.message_bytes + self.primary.queued_bytes();
+        let queued = self.undelivered_bytes();
         if queued + message.len() > QUEUE_LIMIT {
             return Err(SessionError::QueueFull { queued });
         }
@@ -309,6 +309,11 @@ impl Session {
                 return;
             }
         }
+    }
+
+    /// Bytes of messages that wait to be sent, or that the peer has yet to acknowledge.
+    pub fn undelivered_bytes(&self) -> usize {
+        self.message_bytes + self.primary.queued_bytes()
     }
 
     /// True if the key before the newest was left with messages the peer has not acknowledged: it may never read them.

@@ -263,7 +263,10 @@ impl Registry {
         let mut after = before.clone();
         let stays = after.settle(outcome, now);
         // That it was looked at once more is not worth a change: whoever watches would look again.
-        let news = after.applied.is_some() && (changed && outcome.is_ok() || before.applied.is_none());
+        let news = match outcome {
+            Ok(()) => changed || before.applied.is_none(),
+            Err(_) => before.applied.is_some(),
+        };
         let mut later = before;
         later.applied = after.applied;
         if stays && !news && after == later {

@@ -14,6 +14,10 @@ use crate::timers::TimerKind;
 /// Source: OpenVPN 2.7 behaviour. It closes its tunnel device with each update and opens it again a second later.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// Bytes a client may have yet to take before further updates wait. Only the newest state counts: where a client can't be
+/// reached for a while, updates must not pile up until its queue is full.
+const MAX_BACKLOG: usize = 16 * 1024;
+
 impl Server {
     /// Tells a client of changed options, now or when the pause after the last update is over. One that has yet to get
     /// its reply finds them there.
@@ -28,8 +32,13 @@ impl Server {
         if !self.settings.push.updates || !live.pushed.is_behind(&self.common) {
             return;
         }
-        if now.instant < live.update_after {
-            let at = Some(live.update_after);
+        let due = if client.session.undelivered_bytes() > MAX_BACKLOG {
+            now.instant + PAUSE
+        } else {
+            live.update_after
+        };
+        if now.instant < due {
+            let at = Some(due);
             self.timers
                 .set(&mut client.deadlines, client.id, TimerKind::PushUpdate, at);
             return;

@@ -149,6 +149,37 @@ fn changes_in_quick_succession_become_two_updates() {
 }
 
 #[test]
+fn updates_do_not_pile_up_where_a_client_can_not_be_reached_for_a_while() {
+    let mut world = World::new(6, settings());
+    let host = world.add_host(Some(0), Personality::v3_11());
+    world.connect(host);
+    world.run(SECOND);
+    world.quality = Quality {
+        loss: 1000,
+        ..Quality::default()
+    };
+    // Some 10 KB each.
+    let many = |change: u16| {
+        let networks: Vec<String> = (0..300_u16)
+            .map(|number| format!("10.{}.{}.0/24", 100 + change, number % 256))
+            .chain((0..44_u16).map(|number| format!("10.99.{number}.0/24")))
+            .collect();
+        let networks: Vec<&str> = networks.iter().map(String::as_str).collect();
+        routes(&networks)
+    };
+    for change in 0..8 {
+        put_in_force(&mut world, many(change));
+        world.run(2 * SECOND);
+    }
+    world.quality = Quality::default();
+    assert!(world.run_until(30 * SECOND, |world| {
+        networks(&options(world, host)).first().map(String::as_str) == Some("10.107.0.0")
+    }));
+    assert!(world.is_up(host), "it was not thrown out");
+    world.check_empty();
+}
+
+#[test]
 fn a_change_taken_back_within_the_pause_is_taken_back_at_the_client() {
     let mut world = World::new(5, settings());
     let host = world.add_host(Some(0), Personality::v2_7());

@@ -50,6 +50,7 @@ impl Endpoint {
     }
 
     fn settle_failed(&mut self, reason: &str) {
+        self.applied = None;
         for association in &mut self.associations {
             if matches!(
                 association.state,

@@ -138,7 +138,12 @@ fn an_endpoint_tells_when_what_is_stored_came_into_force() {
     settle(Ok(()), false, 6);
     assert_eq!(applied(), Some(6), "even if what runs need not change for it");
     settle(Err("busy"), true, 7);
-    assert_eq!(applied(), Some(6));
+    assert_eq!(applied(), None, "what it refers to could not be put in force");
+    let before = stored().revision;
+    settle(Err("busy"), true, 8);
+    assert_eq!(stored().revision, before, "that is no news a second time");
+    settle(Ok(()), false, 9);
+    assert_eq!(applied(), Some(9));
 }
 
 #[test]
