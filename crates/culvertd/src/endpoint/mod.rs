@@ -35,6 +35,7 @@ use anyhow::{Context, Result};
 use culvert_admin::{ClientInfo, EndpointInfo, ListenerInfo};
 use culvert_config::{EndpointConfig, Pem};
 use culvert_core::ClientId;
+use culvert_failure::describe;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::watchdog::Heartbeat;
@@ -114,7 +115,8 @@ impl Endpoint {
             return match self.replace_nat(before).await {
                 Ok(()) => Err(error),
                 Err(nat) => Err(error.context(format!(
-                    "the NAT rules are already those of the new one ({nat:#})"
+                    "the NAT rules are already those of the new one ({})",
+                    describe(&nat)
                 ))),
             };
         }
