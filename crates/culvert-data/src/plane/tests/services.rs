@@ -109,6 +109,38 @@ fn nobody_begins_a_connection_with_a_limited_client_whatever_port_it_comes_from(
 }
 
 #[test]
+fn limits_hold_over_ipv6() {
+    let plane = plane(true);
+    let services: &[&str] = &["443/tcp", "icmp"];
+    let rules = [("fd99::/64", services), ("fd00::/64", services)];
+    let alice = limited_client(&plane, 5, ALICE, &rules);
+    let _bob = limited_client(&plane, 6, BOB, &rules);
+    let (own, other, inside) = ("fd00::2", "fd00::3", "fd99::9");
+    let segment = |from: &str, to: &str, ports: (u16, u16), flags: u8| {
+        let mut packet = v6(from, to);
+        (packet[5], packet[6]) = (20, TCP);
+        packet.resize(60, 0);
+        packet[40..42].copy_from_slice(&ports.0.to_be_bytes());
+        packet[42..44].copy_from_slice(&ports.1.to_be_bytes());
+        (packet[52], packet[53]) = (0x50, flags);
+        packet
+    };
+    for to in [inside, other] {
+        let sends = |port, flags| alice.send(&plane, &segment(own, to, (50000, port), flags)).err();
+        assert_eq!(sends(443, SYN), None, "{to}");
+        assert_eq!(sends(80, SYN), Some(DropReason::NotAuthorized), "{to}");
+    }
+    let comes = |ports, flags| plane.route(1, &mut segment(inside, own, ports, flags)).is_ok();
+    assert!(comes((443, 50000), SYN | ACK));
+    assert!(!comes((443, 22), SYN) && !comes((50000, 443), ACK));
+    for (kind, reply) in [(128, false), (129, true), (134, false)] {
+        let mut message = v6(inside, own);
+        (message[6], message[40]) = (58, kind);
+        assert_eq!(plane.route(1, &mut message).is_ok(), reply, "type {kind}");
+    }
+}
+
+#[test]
 fn an_error_about_an_allowed_connection_gets_through() {
     let plane = plane(false);
     limited_client(&plane, 5, ALICE, &[("172.16.0.0/16", &["443/tcp"])]);
