@@ -239,8 +239,16 @@ def test_quickstart_with_clients_of_another_authority(culvert, web, tmp_path):
     )  # fmt: skip
     assert "--client-certificate and --client-key" in complaint
     assert culvert("certificate", "list") == certificates, "nothing is left of what was refused"
-    made = quickstart(culvert, tmp_path, server, clients, *identity, "--transport", "tcp", "--split-tunnel")
+    clients.revoke(clients.issue("lost"))
+    (tmp_path / "crl.pem").write_text(clients.crl())
+    made = quickstart(
+        culvert, tmp_path, server, clients, *identity, "--transport", "tcp", "--split-tunnel", "--vpn-port", "1194",
+        "--endpoint-ip-address-type", "dual-stack", "--crl", tmp_path / "crl.pem",
+    )  # fmt: skip
     assert made["has_client_certificate"] is True
+    shown = culvert("endpoint", "show", made["client_vpn_endpoint_id"])
+    assert (shown["vpn_port"], shown["endpoint_ip_address_type"]) == (1194, "dual-stack")
+    assert culvert.text("crl", "export", made["client_vpn_endpoint_id"]) == (tmp_path / "crl.pem").read_text()
     client = Client((tmp_path / "quick.ovpn").read_text())
     try:
         assert client.connected().fetches(IN_A) == "hello from behind", "the profile is complete"

@@ -77,7 +77,7 @@ impl Transport {
 
 /// Families of addresses.
 #[derive(Clone, Copy, ValueEnum)]
-enum IpAddressType {
+pub(crate) enum IpAddressType {
     /// IPv4
     Ipv4,
     /// IPv6
@@ -87,7 +87,7 @@ enum IpAddressType {
 }
 
 impl IpAddressType {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ipv4 => "ipv4",
             Self::Ipv6 => "ipv6",

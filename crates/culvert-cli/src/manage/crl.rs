@@ -49,8 +49,7 @@ impl RevocationLists {
                 let api = api.open(output)?;
                 let id = resolve::endpoint(&api, endpoint)?;
                 let list = files::text(file)?;
-                let form = Form::of(&id).with("CertificateRevocationList", list.as_str());
-                let done: Done = api.call("ImportClientVpnClientCertificateRevocationList", &form)?;
+                let done = import(&api, &id, &list)?;
                 if *wait {
                     settled(output, &format!("the revocation list of {id}"), || {
                         let status = export(&api, &id)?.status.unwrap_or_else(none);
@@ -75,6 +74,12 @@ impl RevocationLists {
             }
         }
     }
+}
+
+/// Gives an endpoint a revocation list, PEM.
+pub(crate) fn import(api: &Api, endpoint: &str, list: &str) -> Result<Done, ManageError> {
+    let form = Form::of(endpoint).with("CertificateRevocationList", list);
+    api.call("ImportClientVpnClientCertificateRevocationList", &form)
 }
 
 fn export(api: &Api, endpoint: &str) -> Result<RevocationList, ManageError> {

@@ -3,6 +3,7 @@
 //! What AWS's console calls Quickstart: certificates, client addresses and a subnet in; an endpoint with that network, its
 //! routes and a rule that lets everybody into its VPC out.
 
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use super::api::{Api, ApiArguments};
 use super::certificate::{self, Material};
-use super::create::{Transport, add_tags};
+use super::create::{IpAddressType, Transport, add_tags};
 use super::endpoint::one;
 use super::error::ManageError;
 use super::export::{self, ClientFiles};
@@ -20,7 +21,7 @@ use super::files;
 use super::form::Form;
 use super::model::{Created, Subnets, Vpcs};
 use super::wait::{Progress, settled};
-use super::{network, rule};
+use super::{crl, network, rule};
 use crate::output::{Output, clean};
 
 /// Arguments of `culvert endpoint quickstart`.
@@ -38,6 +39,9 @@ pub(crate) struct Quickstart {
     /// Authority whose certificates let clients in, PEM
     #[arg(long, value_name = "FILE")]
     client_ca: PathBuf,
+    /// Revocation list of this authority, PEM, in force from the first connection on
+    #[arg(long, value_name = "FILE")]
+    crl: Option<PathBuf>,
     #[command(flatten)]
     client: ClientFiles,
     /// Addresses for clients, /12 to /22
@@ -49,6 +53,12 @@ pub(crate) struct Quickstart {
     /// How clients connect
     #[arg(long, value_enum, default_value_t)]
     transport: Transport,
+    /// Port clients connect to [default: 443]
+    #[arg(long, value_name = "PORT")]
+    vpn_port: Option<NonZeroU16>,
+    /// Families of addresses that clients reach the endpoint over [default: ipv4]
+    #[arg(long, value_enum, value_name = "FAMILIES")]
+    endpoint_ip_address_type: Option<IpAddressType>,
     /// Send only traffic for the VPC through the tunnel
     #[arg(long)]
     split_tunnel: bool,
@@ -80,10 +90,12 @@ impl Quickstart {
         // All that can be known to fail fails before anything is made.
         let identity = self.client.identity()?;
         let certificates = self.certificates(identity.as_ref())?;
+        let revoked = self.crl.as_deref().map(files::text).transpose()?;
         let blocks = self.vpc_blocks(&api)?;
 
         let id = self.create(&api, &certificates)?;
-        let finished = self.finish(&api, output, &id, &blocks, identity.as_ref());
+        let finished = Self::keep_out(&api, &id, revoked.as_ref().map(|list| list.as_str()))
+            .and_then(|()| self.finish(&api, output, &id, &blocks, identity.as_ref()));
         let profile = finished.with_context(|| {
             format!("{id} is made but not ready; `culvert endpoint delete {id} --disassociate` takes it away")
         })?;
@@ -215,9 +227,20 @@ impl Quickstart {
             .with("TransportProtocol", self.transport.name())
             .with("SplitTunnel", self.split_tunnel)
             .with("ConnectionLogOptions.Enabled", false);
+        form.add_some("VpnPort", self.vpn_port);
+        let outside = self.endpoint_ip_address_type.map(IpAddressType::name);
+        form.add_some("EndpointIpAddressType", outside);
         add_tags(&mut form, self.name.iter().map(|name| ("Name", name.as_str())));
         let created: Created = api.call("CreateClientVpnEndpoint", &form)?;
         Ok(created.client_vpn_endpoint_id)
+    }
+
+    /// Puts the revocation list in force, before the first association lets clients in.
+    fn keep_out(api: &Api, id: &str, revoked: Option<&str>) -> anyhow::Result<()> {
+        if let Some(list) = revoked {
+            crl::import(api, id, list)?;
+        }
+        Ok(())
     }
 
     /// Networks, rules, and the profile, once the endpoint is available.

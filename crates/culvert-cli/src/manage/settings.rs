@@ -70,7 +70,8 @@ pub(crate) struct Settings {
 enum RuleEvaluation {
     /// Those with the longest prefix, whoever they are for: as on AWS
     LongestPrefix,
-    /// All: what any rule for the client allows is allowed
+    /// All: what any rule for the client allows is allowed. A narrow rule for a group that nobody is in then no longer
+    /// keeps clients out of a part of what a wider rule allows
     Additive,
 }
 
