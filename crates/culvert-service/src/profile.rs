@@ -25,11 +25,16 @@ impl Environment {
 }
 
 impl Endpoint {
-    /// The profile, in the format of OpenVPN's configuration files. A client certificate, where one is asked for, is
-    /// added by whoever has it.
-    pub fn client_configuration(&self, environment: &Environment, server: &Certificate) -> String {
+    /// The profile, in the format of OpenVPN's configuration files, for an endpoint beside these others. A client
+    /// certificate, where one is asked for, is added by whoever has it.
+    pub fn client_configuration(
+        &self,
+        environment: &Environment,
+        server: &Certificate,
+        others: &[Self],
+    ) -> String {
         let mut text = String::from("client\ndev tun\n");
-        self.write_remotes(&mut text, environment);
+        self.write_remotes(&mut text, environment, others);
         text.push_str("resolv-retry infinite\nnobind\nremote-cert-tls server\ncipher AES-256-GCM\nverb 3\n");
         let _ = write!(text, "<ca>\n{}\n</ca>\n", server.authority().trim());
         let by_password =
@@ -68,7 +73,7 @@ impl Endpoint {
         Some(name.cloned().unwrap_or_else(|| address.to_string()))
     }
 
-    fn write_remotes(&self, text: &mut String, environment: &Environment) {
+    fn write_remotes(&self, text: &mut String, environment: &Environment, others: &[Self]) {
         let mut hosts = self.hosts(environment);
         let has_own_name = hosts.is_empty();
         if has_own_name {
@@ -76,8 +81,12 @@ impl Endpoint {
         }
         let own = self.protocol(self.transport);
         // Text in memory takes every write.
-        if environment.both_transports {
-            for protocol in [own, self.protocol(self.transport.other())] {
+        let second = self
+            .second_transport(others)
+            .ok()
+            .filter(|_| environment.both_transports);
+        if let Some(second) = second {
+            for protocol in [own, self.protocol(second)] {
                 for host in &hosts {
                     let _ = writeln!(text, "remote {host} {} {protocol}", self.vpn_port);
                 }
@@ -156,7 +165,7 @@ mod tests {
     #[test]
     fn a_profile_has_the_lines_of_an_exported_one() {
         let endpoint = endpoint();
-        let text = endpoint.client_configuration(&environment(), &server(Some("vpn.example.com")));
+        let text = endpoint.client_configuration(&environment(), &server(Some("vpn.example.com")), &[]);
         let wanted = "client\ndev tun\nproto udp\n\
             remote cvpn-endpoint-01010101010101010.prod.clientvpn.us-east-1.amazonaws.com 443\n\
             remote-random-hostname\nresolv-retry infinite\nnobind\nremote-cert-tls server\ncipher AES-256-GCM\nverb 3\n\
@@ -175,7 +184,7 @@ mod tests {
         });
         let mut alone = server(None);
         alone.chain.clear();
-        let text = endpoint.client_configuration(&environment, &alone);
+        let text = endpoint.client_configuration(&environment, &alone, &[]);
         assert!(
             text.contains("\nproto tcp\nremote vpn.example.com 1194\nresolv-retry"),
             "{text}"
@@ -195,7 +204,7 @@ mod tests {
         let mut environment = environment();
         environment.both_transports = true;
         let mut endpoint = endpoint();
-        let text = endpoint.client_configuration(&environment, &server(None));
+        let text = endpoint.client_configuration(&environment, &server(None), &[]);
         let host = environment.dns_name(&endpoint.id);
         let wanted = format!(
             "client\ndev tun\nremote {host} 443 udp\nremote {host} 443 tcp\nserver-poll-timeout 10\nremote-random-hostname\n\
@@ -203,7 +212,7 @@ mod tests {
         );
         assert!(text.starts_with(&wanted), "{text}");
         endpoint.transport = Transport::Tcp;
-        let text = endpoint.client_configuration(&environment, &server(None));
+        let text = endpoint.client_configuration(&environment, &server(None), &[]);
         assert!(
             text.contains(&format!("\nremote {host} 443 tcp\nremote {host} 443 udp\n")),
             "{text}"
@@ -222,7 +231,7 @@ mod tests {
         };
         environment.listen = vec![listen("192.0.2.1", None), listen("192.0.2.2", None)];
         assert_eq!(host(&environment), "192.0.2.2");
-        let text = endpoint.client_configuration(&environment, &server(None));
+        let text = endpoint.client_configuration(&environment, &server(None), &[]);
         assert!(
             text.contains("\nproto udp\nremote 192.0.2.2 443\nresolv-retry"),
             "{text}"
@@ -241,7 +250,7 @@ mod tests {
         let mut environment = environment();
         let mut endpoint = endpoint();
         let lines = |endpoint: &Endpoint, environment: &Environment| {
-            let text = endpoint.client_configuration(environment, &server(None));
+            let text = endpoint.client_configuration(environment, &server(None), &[]);
             let wanted = |line: &&str| line.starts_with("proto") || line.starts_with("remote ");
             text.lines().filter(wanted).collect::<Vec<_>>().join(", ")
         };
@@ -294,7 +303,7 @@ mod tests {
             (r#"a "b" \c"#, r#""a \"b\" \\c""#),
             ("a#b", r##""a#b""##),
         ] {
-            let text = endpoint().client_configuration(&environment(), &server(Some(name)));
+            let text = endpoint().client_configuration(&environment(), &server(Some(name)), &[]);
             assert!(
                 text.ends_with(&format!("verify-x509-name {shown} name\n")),
                 "{text}"

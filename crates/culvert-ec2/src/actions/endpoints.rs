@@ -76,6 +76,8 @@ pub(crate) fn export_configuration(task: &Task<'_>) -> Result<Vec<u8>, ServiceEr
         .ec2
         .certificates
         .get(&endpoint.server_certificate.to_string())?;
-    let profile = endpoint.client_configuration(&task.environment, &server);
+    let stored = task.ec2.registry.endpoints()?;
+    let others: Vec<Endpoint> = stored.into_iter().map(|stored| stored.endpoint).collect();
+    let profile = endpoint.client_configuration(&task.environment, &server, &others);
     task.answer(|root| root.text("clientConfiguration", &profile))
 }

@@ -108,7 +108,7 @@ fn text_beside_the_certificates_goes_no_further() {
     let arn = lab.import(&request, 1).unwrap();
     let kept = lab.certificates.get(&arn.to_string()).unwrap();
     assert_eq!(ders(&kept.chain), ders(&request.chain));
-    let profile = endpoint().client_configuration(&environment(), &kept);
+    let profile = endpoint().client_configuration(&environment(), &kept, &[]);
     assert!(
         !profile.contains("evil") && profile.matches("</ca>").count() == 1,
         "{profile}"

@@ -9,6 +9,34 @@ use super::invalid;
 use super::settings::Surroundings;
 use crate::endpoint::{Endpoint, Transport};
 
+impl Endpoint {
+    /// The transport it is reached by beside its own, where all endpoints listen on both: none, if another one was made for
+    /// that at the same place.
+    pub fn second_transport<'e>(
+        &self,
+        others: impl IntoIterator<Item = &'e Self>,
+    ) -> Result<Transport, &'e Self> {
+        let second = self.transport.other();
+        let mut others = others.into_iter();
+        let holder = others.find(|other| {
+            other.id != self.id && other.transport == second && self.shares_port(self.listen_address, other)
+        });
+        holder.map_or(Ok(second), Err)
+    }
+
+    /// Whether it would have its port, at this address, where the other has it.
+    fn shares_port(&self, address: Option<Ipv4Addr>, other: &Self) -> bool {
+        let (families, others) = (self.endpoint_ip_address_type, other.endpoint_ip_address_type);
+        let same_v4 = match (other.listen_address, address) {
+            (Some(one), Some(another)) => one == another,
+            // One of them listens on every address.
+            (None, _) | (_, None) => true,
+        };
+        self.vpn_port == other.vpn_port
+            && (families.v6() && others.v6() || families.v4() && others.v4() && same_v4)
+    }
+}
+
 impl Surroundings<'_> {
     /// The address a new endpoint is given: the first of those declared where its port is free. `None`: all addresses, as
     /// none is declared. Only IPv4 addresses are; over IPv6 every endpoint listens on all.
@@ -55,18 +83,8 @@ impl Surroundings<'_> {
     fn holder(&self, own: &Endpoint, address: Option<Ipv4Addr>) -> Option<&Endpoint> {
         let same_transport =
             |other: &Endpoint| self.environment.both_transports || other.transport == own.transport;
-        let families = own.endpoint_ip_address_type;
-        let same_address = |other: &Endpoint| {
-            let others = other.endpoint_ip_address_type;
-            let same_v4 = match (other.listen_address, address) {
-                (Some(one), Some(another)) => one == another,
-                // One of them listens on every address.
-                (None, _) | (_, None) => true,
-            };
-            families.v6() && others.v6() || families.v4() && others.v4() && same_v4
-        };
         let mut others = self.endpoints.iter().filter(|other| other.id != own.id);
-        others.find(|other| other.vpn_port == own.vpn_port && same_transport(other) && same_address(other))
+        others.find(|other| same_transport(other) && own.shares_port(address, other))
     }
 
     fn port(&self, own: &Endpoint) -> String {
@@ -190,5 +208,27 @@ mod tests {
             "{refused}"
         );
         assert_eq!(given(&both, &[at(1, None)], &own(Transport::Tcp, 1194)), Ok(None));
+    }
+
+    #[test]
+    fn a_second_transport_is_not_taken_from_who_was_made_for_it() {
+        let (udp, tcp) = (at(1, None), own(Transport::Tcp, 443));
+        let all = [udp.clone(), tcp.clone()];
+        assert_eq!(udp.second_transport(&all), Err(&tcp));
+        assert_eq!(tcp.second_transport(&all), Err(&udp));
+        assert_eq!(udp.second_transport([&udp]), Ok(Transport::Tcp));
+        let elsewhere = own(Transport::Tcp, 1194);
+        assert_eq!(udp.second_transport([&udp, &elsewhere]), Ok(Transport::Tcp));
+        let beside = at(2, Some("192.0.2.2"));
+        let one = Endpoint {
+            transport: Transport::Tcp,
+            ..at(3, Some("192.0.2.1"))
+        };
+        assert_eq!(
+            one.second_transport([&beside]),
+            Ok(Transport::Udp),
+            "another address"
+        );
+        assert_eq!(tcp.second_transport([&beside]), Err(&beside), "it has them all");
     }
 }

@@ -158,10 +158,12 @@ impl Managed {
         self.reset(&reset).await;
         self.forget_deleted(&snapshot, place);
         self.settle(&snapshot, &reasons, &changed).await?;
+        let mut failed = reasons.sentences();
+        failed.extend(wish::without_second_transport(&environment, &snapshot.endpoints));
         Ok(Applied {
             revision: snapshot.revision,
             done,
-            failed: reasons.sentences(),
+            failed,
         })
     }
 
@@ -193,7 +195,9 @@ impl Managed {
             wishes.extend(plan.wish(name));
         }
         let preview = self.fleet.preview(&wishes);
-        Ok((sentences(preview), reasons.sentences()))
+        let mut failed = reasons.sentences();
+        failed.extend(wish::without_second_transport(environment, &snapshot.endpoints));
+        Ok((sentences(preview), failed))
     }
 
     fn plans(&mut self, snapshot: &Snapshot, around: &Around<'_>) -> HashMap<String, Plan> {

@@ -86,6 +86,7 @@ impl Managed {
             certificates: &snapshot.certificates,
             crls: &snapshot.crls,
             security_groups: &snapshot.security_groups,
+            endpoints: &snapshot.endpoints,
         };
         let config = match surroundings.config(endpoint, &device) {
             Ok(config) => config,

@@ -84,6 +84,7 @@ impl Sample {
             certificates: &self.certificates,
             crls: &self.crls,
             security_groups: &self.security_groups,
+            endpoints: &[],
         };
         surroundings.config(&self.endpoint, "cvpn3")
     }

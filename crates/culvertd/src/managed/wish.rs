@@ -13,7 +13,7 @@ use culvert_policy::{Access, AuthorizationRule};
 use culvert_service as service;
 use culvert_service::{
     AssociationState, AuthenticationMethod, Certificate, CertificateArn, Crls, Endpoint, EndpointState,
-    IpAddressType, RouteState, RouteTarget, RuleState, SecurityGroup,
+    IpAddressType, RouteState, RouteTarget, RuleState, SecurityGroup, Stored,
 };
 use ipnetwork::IpNetwork;
 
@@ -42,6 +42,27 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) crls: &'a Crls,
     /// The security groups that are not declared.
     pub(crate) security_groups: &'a [SecurityGroup],
+    /// All endpoints.
+    pub(crate) endpoints: &'a [Stored],
+}
+
+/// Which endpoints do not listen on both transports although all are to, a sentence each.
+pub(super) fn without_second_transport(environment: &Environment, endpoints: &[Stored]) -> Vec<String> {
+    if !environment.account.both_transports {
+        return Vec::new();
+    }
+    let all = || endpoints.iter().map(|stored| &stored.endpoint);
+    let sentence = |endpoint: &Endpoint| {
+        let holder = endpoint.second_transport(all()).err()?;
+        Some(format!(
+            "endpoint {} listens on one transport only, as {} has the other on port {}; give one of them another port",
+            endpoint.id, holder.id, endpoint.vpn_port
+        ))
+    };
+    all()
+        .filter(|endpoint| runs(endpoint))
+        .filter_map(sentence)
+        .collect()
 }
 
 impl Surroundings<'_> {
@@ -76,7 +97,13 @@ impl Surroundings<'_> {
 
     fn outside(&self, endpoint: &Endpoint, spec: &mut EndpointSpec) -> Result<(), String> {
         spec.transport_protocol = match endpoint.transport {
-            _ if self.environment.account.both_transports => TransportProtocols::UdpAndTcp,
+            _ if self.environment.account.both_transports
+                && endpoint
+                    .second_transport(self.endpoints.iter().map(|stored| &stored.endpoint))
+                    .is_ok() =>
+            {
+                TransportProtocols::UdpAndTcp
+            }
             service::Transport::Udp => TransportProtocols::Udp,
             service::Transport::Tcp => TransportProtocols::Tcp,
         };
