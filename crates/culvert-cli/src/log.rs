@@ -239,11 +239,9 @@ fn sentence(fields: &Map<String, Value>) -> String {
         clean(value)
     };
     let count = |name: &str| bytes(field(name).parse().unwrap_or_default());
-    let who = ["username", "common-name"]
-        .into_iter()
-        .map(field)
-        .find(|name| name != NOTHING)
-        .unwrap_or_else(|| "somebody".to_owned());
+    let first = |names: [&str; 2]| names.map(field).into_iter().find(|text| text != NOTHING);
+    let who = first(["username", "common-name"]).unwrap_or_else(|| "somebody".to_owned());
+    let address = || first(["client-ip", "client-ip-v6"]).unwrap_or_else(|| NOTHING.to_owned());
     let carried = || format!("{} in, {} out", count("ingress-bytes"), count("egress-bytes"));
     let what = match (
         field("connection-log-type").as_str(),
@@ -255,7 +253,7 @@ fn sentence(fields: &Map<String, Value>) -> String {
             carried()
         ),
         (_, "failed") => format!("turned away: {}", field("connection-attempt-failure-reason")),
-        _ => format!("connected as {}: {}", field("client-ip"), carried()),
+        _ => format!("connected as {}: {}", address(), carried()),
     };
     format!(
         "{}  {who} from {} port {} ({})  {what}  {}",

@@ -43,7 +43,7 @@ pub struct Account {
     pub listen: Vec<ListenAddress>,
     /// Whether each endpoint listens on UDP and on TCP, whichever it is made for.
     pub both_transports: bool,
-    /// The same over IPv6, where `host` doesn't lead there.
+    /// Name or address clients reach every endpoint by over IPv6, where `host` doesn't lead there.
     pub ipv6_host: Option<String>,
     /// Which changes end connections.
     pub resets: Resets,

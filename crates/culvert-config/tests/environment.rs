@@ -176,6 +176,21 @@ fn an_account_is_named_as_on_aws() {
         ),
         (Some("2001:db8::1"), "2001:db8:8::/48".into())
     );
+    let text = "[account]\nlisten = [\"192.0.2.1\", \"192.0.2.2\"]\nipv6_host = \"2001:db8::1\"\n";
+    assert!(
+        read(text).environment.account.ipv6_host.is_some(),
+        "each address is its own host"
+    );
+}
+
+#[test]
+fn translating_takes_addresses_to_translate() {
+    let subnet = "[[subnet]]\nid = \"subnet-01234567\"\nvpc_id = \"vpc-0123456789abcdef0\"\n\
+                  cidr_block = \"10.20.1.0/24\"\navailability_zone = \"us-east-1a\"\n";
+    read(&format!("[api]\n{VPC}{subnet}"));
+    let text = format!("[api]\n{VPC}{subnet}ipv6_nat = true\n");
+    let line = text.lines().count();
+    refuses(&text, line, &["no IPv6 addresses", "ipv6_cidr_block"]);
 }
 
 #[test]

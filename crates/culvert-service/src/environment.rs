@@ -20,7 +20,7 @@ pub struct Environment {
     pub listen: Vec<ListenAddress>,
     /// Whether each endpoint listens on UDP and on TCP, whichever it is made for.
     pub both_transports: bool,
-    /// The same over IPv6, where `host` doesn't lead there.
+    /// Name or address clients reach every endpoint by over IPv6, where `host` doesn't lead there.
     pub ipv6_host: Option<String>,
     /// Where the IPv6 addresses of clients come from: each endpoint that carries IPv6 is given a /64 of it.
     pub client_ipv6_range: Ipv6Network,

@@ -50,7 +50,7 @@ fn account(table: Table<'_, '_>) -> Account {
     let listen = listen(&table);
     let both_transports = table.read("both_transports", boolean);
     let ipv6_host = table.read("ipv6_host", |value| word(value, ipv6_host));
-    if ipv6_host.is_some() && host.is_none() {
+    if ipv6_host.is_some() && host.is_none() && listen.is_empty() {
         let cure = "set host too: it is what clients reach this machine by over IPv4";
         table.refuse_key("ipv6_host", Fault::new("there is no host beside it", cure));
     }
@@ -319,6 +319,10 @@ fn check_subnet(document: &Document<'_>, path: &str, subnet: &Subnet, vpcs: &[Vp
     let refuse = |key: &str, message: String, cure: &str| {
         document.refuse_field(path, Fault::new(message, cure).at(key));
     };
+    if subnet.ipv6_nat && subnet.ipv6_cidr_block.is_none() {
+        let message = "there are no IPv6 addresses to translate".to_owned();
+        refuse("ipv6_nat", message, "set ipv6_cidr_block too, or remove it");
+    }
     let vpc = vpcs.iter().find(|vpc| vpc.id == subnet.vpc_id);
     for block in subnet.blocks() {
         let key = if block.is_ipv4() {
